@@ -1,0 +1,1 @@
+"""One file an architecture family; `registry` finds them by name."""

@@ -1,0 +1,39 @@
+"""The contract that every architecture keeps, and where it is declared."""
+
+from collections.abc import Callable
+from typing import TypedDict
+
+from torch import Tensor, nn
+
+# Shapes: B pairs in a batch, two images a pair, 14×14 pixels, 2 target classes, 10 digit classes.
+IMAGE = 14
+
+
+class Heads(TypedDict, total=False):
+    """What an architecture answers: logits of the heads that it has."""
+
+    target: Tensor  # (B, 2): class 1 says "left ≤ right"
+    digits: Tensor  # (B, 2, 10): the digit of the left and of the right image
+
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {}
+
+
+def register(name: str, *, heads: tuple[str, ...], parameters: int) -> Callable[[type[nn.Module]], type[nn.Module]]:
+    """Class decorator: make an ``nn.Module`` an architecture that a study can name.
+
+    The module's ``forward`` takes standardised pairs (B, 2, 14, 14) and returns `Heads`. Its ``__init__`` takes only
+    options with defaults, annotated ``bool``, ``int``, ``float``, ``str``, ``Literal[...]`` or a list of those.
+    The arguments must be literals: planning reads them from the source (`catalog`), without importing torch.
+
+    Args:
+        name: what ``architecture:`` in a study file says.
+        heads: the keys of `Heads` that forward returns.
+        parameters: number of trainable parameters with default options; the contract test counts them.
+    """
+
+    def add(cls: type[nn.Module]) -> type[nn.Module]:
+        ARCHITECTURES[name] = cls
+        return cls
+
+    return add

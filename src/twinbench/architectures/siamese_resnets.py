@@ -1,0 +1,98 @@
+"""Report 1 (Celik, Oliva i Jürgens, Mainusch): a dense net, a convolutional net and two siamese ones, all with SELU."""
+
+from torch import Tensor, nn
+
+from twinbench.architectures.registry import IMAGE, Heads, register
+from twinbench.architectures.twin import Twin
+
+
+@register("mlp-selu", heads=("target",), parameters=27_490)
+class MLP(nn.Module):
+    """Both images flattened into one dense net: the baseline that knows nothing about images."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(2 * IMAGE * IMAGE, 64),
+            nn.SELU(),
+            nn.BatchNorm1d(64),
+            nn.Linear(64, 32),
+            nn.SELU(),
+            nn.BatchNorm1d(32),
+            nn.Linear(32, 2),
+        )
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"target": self.layers(pairs)}
+
+
+@register("convnet-selu", heads=("target",), parameters=57_854)
+class ConvNet(nn.Module):
+    """The pair as one image of two channels through three convolutions and two dense layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(2, 16, 4, padding=2),  # 15×15
+            nn.SELU(),
+            nn.MaxPool2d(2),  # 7×7
+            nn.BatchNorm2d(16),
+            nn.Conv2d(16, 32, 5, padding=2),
+            nn.SELU(),
+            nn.MaxPool2d(2),  # 3×3
+            nn.BatchNorm2d(32),
+            nn.Conv2d(32, 64, 3, padding=2),  # 5×5
+            nn.SELU(),
+            nn.MaxPool2d(2),  # 2×2
+            nn.Flatten(),
+            nn.Linear(256, 100),
+            nn.SELU(),
+            nn.Linear(100, 2),
+        )
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"target": self.layers(pairs)}
+
+
+def siamese_branch() -> nn.Sequential:
+    """From images (n, 1, 14, 14) to ten features (n, 10): digit logits where the digit losses train them."""
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=2),  # 16×16
+        nn.SELU(),
+        nn.MaxPool2d(2),  # 8×8
+        nn.BatchNorm2d(8),
+        nn.Conv2d(8, 16, 5, padding=2),
+        nn.SELU(),
+        nn.MaxPool2d(2),  # 4×4
+        nn.BatchNorm2d(16),
+        nn.Flatten(),
+        nn.Linear(256, 100),
+        nn.SELU(),
+        nn.Linear(100, 10),
+    )
+
+
+@register("siamese-classes-selu", heads=("digits",), parameters=30_054)
+class ConvSiameseNetClasses(nn.Module):
+    """One shared branch that names each digit; the decision compares the two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.branch = Twin(siamese_branch, shared=True)
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"digits": self.branch(pairs)}
+
+
+@register("siamese-targets-selu", heads=("target",), parameters=30_096)
+class ConvSiameseNetTargets(nn.Module):
+    """The same shared branch under a linear comparison of its 2×10 features, trained on the comparison alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.branch = Twin(siamese_branch, shared=True)
+        self.comparison = nn.Linear(20, 2)
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"target": self.comparison(self.branch(pairs).flatten(1))}

@@ -1,0 +1,27 @@
+"""The layer that weight sharing is about: one branch for both images of a pair, or a branch each."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class Twin(nn.Module):
+    """Apply a branch to the two images of each pair.
+
+    Args:
+        branch: makes a module from images (n, 1, 14, 14) to features (n, F); called once when shared, else twice.
+        shared: whether both images go through the same weights. They then go through as one batch of 2B, so that a
+            batch norm in the branch normalises over both sides together.
+    """
+
+    def __init__(self, branch: Callable[[], nn.Module], shared: bool):
+        super().__init__()
+        self.branches = nn.ModuleList(branch() for _ in range(1 if shared else 2))
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Take pairs (B, 2, 14, 14), return features (B, 2, F)."""
+        if len(self.branches) == 1:
+            (branch,) = self.branches
+            return branch(pairs.flatten(0, 1).unsqueeze(1)).unflatten(0, (-1, 2))
+        return torch.stack([branch(pairs[:, side, None]) for side, branch in enumerate(self.branches)], dim=1)

@@ -1,0 +1,45 @@
+"""Report 5 (Zadoks, 2021): a LeNet-5 style branch an image and a small comparison head on their joined logits."""
+
+from torch import Tensor, nn
+
+from twinbench.architectures.registry import Heads, register
+from twinbench.architectures.twin import Twin
+
+
+def branch() -> nn.Sequential:
+    """From images (n, 1, 14, 14) to digit logits (n, 10); 9,322 parameters."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3),  # 12×12
+        nn.ReLU(),
+        nn.AvgPool2d(2),  # 6×6
+        nn.Conv2d(16, 32, 3),  # 4×4
+        nn.ReLU(),
+        nn.AvgPool2d(2),  # 2×2
+        nn.Flatten(),
+        nn.Linear(128, 32),
+        nn.BatchNorm1d(32),
+        nn.ReLU(),
+        nn.Dropout(0.25),
+        nn.Linear(32, 10),
+    )
+
+
+@register("twin-lenet", heads=("target", "digits"), parameters=9_574)
+class TwinLeNet(nn.Module):
+    """LeNet branches with shared or separate weights; the comparison sees nothing but the 2×10 digit logits."""
+
+    def __init__(self, shared: bool = True):
+        super().__init__()
+        self.branch = Twin(branch, shared)
+        self.comparison = nn.Sequential(
+            nn.ReLU(),
+            nn.Linear(20, 10),
+            nn.BatchNorm1d(10),
+            nn.ReLU(),
+            nn.Dropout(0.25),
+            nn.Linear(10, 2),
+        )
+
+    def forward(self, pairs: Tensor) -> Heads:
+        digits = self.branch(pairs)
+        return {"target": self.comparison(digits.flatten(1)), "digits": digits}

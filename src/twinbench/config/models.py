@@ -1,0 +1,192 @@
+"""The configuration as typed models: what config.yaml and the study files may say."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from twinbench.architectures.catalog import architectures
+
+MNIST_TRAIN, MNIST_TEST = 60_000, 10_000
+
+
+class Strict(BaseModel):
+    """Base of all models: no unknown keys, no silent conversions, no change after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+# YAML reads 1e-3 as text, so numbers that may be written like that are converted.
+Number = Annotated[float, Field(strict=False, allow_inf_nan=False)]
+Positive = Annotated[Number, Field(gt=0)]
+Fraction = Annotated[Number, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
+class Data(Strict):
+    """Where the MNIST files come from: ``shipped``, ``download`` or a folder."""
+
+    source: str = "shipped"
+
+
+class Config(Strict):
+    """config/config.yaml: what to run."""
+
+    scale: Literal["smoke", "quick", "paper"]
+    studies: Annotated[list[Name], Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0)]
+    rounds_per_job: Count
+    data: Data = Data()
+
+
+class Pairs(Strict):
+    """Pairs in each split."""
+
+    train: Count
+    validation: Annotated[int, Field(ge=0)] = 0
+    test: Count
+
+
+class Protocol(Strict):
+    """What is repeated on which data."""
+
+    pairs: Pairs
+    rounds: Count
+    folds: Annotated[int, Field(ge=2)] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Protocol":
+        drawn = self.pairs.train + self.pairs.validation
+        if 2 * drawn > MNIST_TRAIN:
+            raise ValueError(f"pairs.train + pairs.validation: {drawn} pairs need {2 * drawn} distinct digits, "
+                             f"MNIST has {MNIST_TRAIN}; at most {MNIST_TRAIN // 2} pairs are allowed")  # fmt: skip
+        if 2 * self.pairs.test > MNIST_TEST:
+            raise ValueError(f"pairs.test: {self.pairs.test} pairs need {2 * self.pairs.test} distinct digits, "
+                             f"MNIST's test part has {MNIST_TEST}; at most {MNIST_TEST // 2} are allowed")  # fmt: skip
+        if self.folds and self.pairs.train % self.folds:
+            raise ValueError(f"folds: {self.folds} folds do not divide the {self.pairs.train} training pairs; "
+                             "a divisor of pairs.train is allowed")  # fmt: skip
+        if self.folds and self.pairs.validation:
+            raise ValueError("folds: cross-validation makes its own validation pairs; "
+                             "pairs.validation must be 0 with folds")  # fmt: skip
+        return self
+
+
+class Optimizer(Strict):
+    """Optimiser and its settings."""
+
+    name: Literal["adam", "sgd"]
+    lr: Positive
+    momentum: Fraction = 0.0
+
+
+class EarlyStopping(Strict):
+    """Stop when the validation loss has not fallen for ``patience`` epochs; the best epoch's weights are kept."""
+
+    patience: Count
+
+
+class Training(Strict):
+    """How one replica is trained."""
+
+    epochs: Count
+    batch_size: Count
+    optimizer: Optimizer
+    early_stopping: EarlyStopping | None = None
+
+
+class Objective(Strict):
+    """Weights of the losses: cross-entropy of the target head, and of both digit heads added up."""
+
+    target: Annotated[Number, Field(ge=0)] = 0.0
+    digits: Annotated[Number, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _trains(self) -> "Objective":
+        if not self.target and not self.digits:
+            raise ValueError("one of target and digits must be above 0")
+        return self
+
+
+class PublishedValue(Strict):
+    """One published figure; accuracies and errors as fractions of 1."""
+
+    metric: Literal["accuracy", "error", "loss", "seconds"]
+    split: Literal["train", "validation", "test"] = "test"
+    value: Number
+    std: Positive | None = None
+
+
+class Published(Strict):
+    """What the report says of a model."""
+
+    parameters: Count | None = None
+    note: str | None = None
+    values: list[PublishedValue] = []
+
+
+class Model(Strict):
+    """A named entry of a study: an architecture with options, what it is trained for, and what was published."""
+
+    label: str
+    architecture: str
+    options: dict[str, Any] = {}
+    objective: Objective
+    decision: Literal["target", "digits"]
+    accelerator: Literal["cpu", "gpu"] = "cpu"
+    training: dict[str, Any] = {}
+    published: Published = Published()
+
+    @model_validator(mode="after")
+    def _known(self) -> "Model":
+        known = architectures()
+        if self.architecture not in known:
+            raise ValueError(f"architecture: unknown {self.architecture!r}; allowed: {', '.join(sorted(known))}")
+        heads = known[self.architecture].heads
+        needed = {"decision": self.decision} | {f"objective.{head}": head for head, w in self.objective if w}
+        for key, head in needed.items():
+            if head not in heads:
+                raise ValueError(f"{key}: {self.architecture} has no {head} head; allowed: {', '.join(heads)}")
+        return self
+
+
+class Source(Strict):
+    """The published report."""
+
+    report: Count
+    authors: str
+    title: str
+    date: str | None = None
+    table: str
+
+
+class StudyFile(Strict):
+    """config/studies/<study>.yaml; ``scales`` holds what differs from the published protocol."""
+
+    title: str
+    source: Source
+    protocol: dict[str, Any]
+    training: dict[str, Any]
+    scales: dict[Literal["smoke", "quick", "paper"], dict[Literal["protocol", "training"], dict[str, Any]]] = {}
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    figures: list[str]
+    choices: list[str] = []
+
+    @model_validator(mode="after")
+    def _no_constant(self) -> "StudyFile":
+        if "constant" in self.models:
+            raise ValueError("models.constant: every study has this baseline already; any other name is allowed")
+        return self
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON schema of each kind of configuration file, for editors."""
+    return {"config": Config.model_json_schema(), "study": StudyFile.model_json_schema()}
+
+
+if __name__ == "__main__":  # make schemas
+    for kind, schema in schemas().items():
+        Path(sys.argv[1], f"{kind}.schema.json").write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""From the official MNIST files to seeded pair tables."""

@@ -1,0 +1,87 @@
+"""The official MNIST files: find them, verify them, pool the digits to 14×14."""
+
+import gzip
+import hashlib
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+# SHA-256 of the four uncompressed IDX files, as published with the data set.
+CHECKSUMS = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+
+class DataError(Exception):
+    """A data file is missing or is not what it should be; the message names the file."""
+
+
+def write_digits(source: str, shipped: Path, output: Path) -> None:
+    """Verify MNIST and write the pooled digits once, for every study and scale.
+
+    Args:
+        source: ``shipped``, ``download`` (through torchvision) or a folder that holds the four files, gzipped or not.
+        shipped: folder of the files that come with the project.
+        output: safetensors file: ``train_images`` (60000, 14, 14) and ``test_images`` (10000, 14, 14), float32 grey
+            levels in 0…255; ``train_labels`` and ``test_labels``, uint8.
+
+    Raises:
+        DataError: a file is missing, truncated or altered; nothing is written then.
+    """
+    from torchvision.datasets import MNIST  # 2 s of import that only this job pays
+
+    with tempfile.TemporaryDirectory() as root:
+        raw = Path(root) / "MNIST" / "raw"  # where torchvision's class looks
+        raw.mkdir(parents=True)
+        if source == "download":
+            MNIST(root, download=True)
+            folder = raw
+        else:
+            folder = shipped if source == "shipped" else Path(source)
+        for name, expected in CHECKSUMS.items():
+            (raw / name).write_bytes(read_verified(folder, name, expected))
+        tensors = {}
+        for split in ("train", "test"):
+            digits = MNIST(root, train=split == "train")
+            tensors[f"{split}_images"] = pool(digits.data.numpy())
+            tensors[f"{split}_labels"] = digits.targets.numpy().astype(np.uint8)
+    save_file(tensors, output)
+
+
+def read_verified(folder: Path, name: str, expected: str) -> bytes:
+    """Return the uncompressed content of ``folder/name`` or ``folder/name.gz`` if its SHA-256 is ``expected``.
+
+    Raises:
+        DataError: names the file and, where it can be read, both checksums.
+    """
+    plain, packed = folder / name, folder / f"{name}.gz"
+    path = plain if plain.exists() else packed
+    if not path.exists():
+        raise DataError(f"{packed}: no such file, nor {name} beside it")
+    content = path.read_bytes()
+    if path == packed:
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError) as error:
+            # The checksum of what is there still tells two damaged copies apart.
+            found = hashlib.sha256(content).hexdigest()
+            raise DataError(
+                f"{path}: not a whole gzip file ({error}); SHA-256 {found} as it is, "
+                f"where {expected} is expected once unpacked"
+            ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise DataError(f"{path}: truncated or altered; SHA-256 {found}, expected {expected}")
+    return content
+
+
+def pool(images: np.ndarray) -> np.ndarray:
+    """Average-pool (n, 28, 28) uint8 images by 2 to (n, 14, 14) float32, exactly."""
+    count = len(images)
+    blocks = images.reshape(count, 14, 2, 14, 2)
+    return blocks.sum(axis=(2, 4), dtype=np.uint16).astype(np.float32) / 4

@@ -1,0 +1,1 @@
+"""Predictions first; every reported number is computed from them."""

@@ -1,0 +1,56 @@
+"""From metrics of cells to the numbers that a table shows."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean and sample standard deviation of n values; the deviation is NaN for one value."""
+
+    mean: float
+    std: float
+    n: int
+
+    @classmethod
+    def of(cls, values: pd.Series) -> "Summary":
+        """Summarise values, leaving out NaN."""
+        values = values.dropna()
+        return cls(float(values.mean()), float(values.std(ddof=1)), len(values))
+
+    def prediction_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the interval in which one more value falls with that confidence, if the values are normal.
+
+        mean ± t · std · √(1 + 1/n), t being Student's quantile for n − 1 degrees of freedom. Every round draws its own
+        test pairs, so the deviation holds the sampling noise of the test set. NaN for fewer than two values.
+        """
+        if self.n < 2:
+            return math.nan, math.nan
+        half = stats.t.ppf((1 + confidence) / 2, self.n - 1) * self.std * math.sqrt(1 + 1 / self.n)
+        return self.mean - half, self.mean + half
+
+
+def select_folds(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return one fold for every (study, model, round): the one with the best validation accuracy.
+
+    Ties go to the lower validation loss, then to the lower fold. Rounds without cross-validation keep their only fold.
+    Test metrics play no part.
+    """
+    keys = ["study", "model", "round"]
+    metrics = metrics[metrics["split"] != "test"]
+    validation = metrics[(metrics["split"] == "validation") & metrics["metric"].isin(["accuracy", "target_loss", "digit_loss"])]
+    wide = validation.pivot(index=[*keys, "fold"], columns="metric", values="value")
+    wide = wide.reindex(columns=["accuracy", "target_loss", "digit_loss"]).reset_index()
+    wide = wide.assign(loss=wide["target_loss"].fillna(0) + wide["digit_loss"].fillna(0))
+    best = wide.sort_values(["accuracy", "loss", "fold"], ascending=[False, True, True]).groupby(keys).head(1)
+    others = metrics.loc[metrics["fold"] == "all", [*keys, "fold"]].drop_duplicates()
+    chosen = pd.concat([best[[*keys, "fold"]], others]).drop_duplicates(keys)
+    return chosen.sort_values(keys).reset_index(drop=True)
+
+
+def reported(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the metrics of the selected fold of every round, one value a (study, model, round, split, metric)."""
+    return metrics.merge(select_folds(metrics), on=["study", "model", "round", "fold"])

@@ -1,0 +1,115 @@
+"""From the configuration to the cells of the DAG: names, paths, blocks of rounds, and each rule's slice of the config.
+
+Never imports torch or pandas, like the configuration itself.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from twinbench.architectures.catalog import architectures
+from twinbench.config.loading import Study
+from twinbench.config.models import Config
+
+CONSTANT = "constant"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the rules ask about the configuration."""
+
+    config: Config
+    studies: dict[str, Study]
+
+    @property
+    def results(self) -> str:
+        """Folder of the scale: changing the scale and back retrains nothing."""
+        return f"results/{self.config.scale}"
+
+    def blocks(self, study: str) -> list[str]:
+        """Return the study's blocks of rounds, e.g. ``["0-7", "8-15"]``: more rounds only add blocks."""
+        size, rounds = self.config.rounds_per_job, self.studies[study].protocol.rounds
+        return [f"{first}-{min(first + size, rounds) - 1}" for first in range(0, rounds, size)]
+
+    def models(self, study: str) -> list[str]:
+        """Return the names of the study's trained models; the constant baseline is not among them."""
+        return list(self.studies[study].file.models)
+
+    def folds(self, study: str) -> list[str]:
+        """Return the names of the study's folds; ``["all"]`` without cross-validation."""
+        return self.studies[study].folds
+
+    def cells(self, study: str, model: str | None = None) -> list[dict[str, str]]:
+        """Return study, model, fold and rounds of every training job of a study, or of one of its models."""
+        return [
+            {"study": study, "model": name, "fold": fold, "rounds": block}
+            for name in ([model] if model else self.models(study))
+            for fold in self.folds(study)
+            for block in self.blocks(study)
+        ]
+
+    def figures(self) -> list[tuple[str, str]]:
+        """Return study and name of every figure."""
+        return [(name, figure) for name, study in self.studies.items() for figure in study.file.figures]
+
+    def accelerator(self, study: str, model: str) -> str:
+        """Return what a model asks for: ``cpu`` or ``gpu``."""
+        return self.studies[study].file.models[model].accelerator
+
+    def pairs(self, study: str) -> dict[str, Any]:
+        """Return the slice of the config that the pair tables depend on."""
+        protocol = self.studies[study].protocol
+        return {"seed": self.config.seed, "counts": protocol.pairs.model_dump(), "folds": protocol.folds}
+
+    def cell(self, study: str, model: str) -> dict[str, Any]:
+        """Return the slice of the config that training a model depends on."""
+        entry = self.studies[study].file.models[model]
+        return {
+            "seed": self.config.seed,
+            "architecture": entry.architecture,
+            "options": entry.options,
+            "objective": entry.objective.model_dump(),
+            "decision": entry.decision,
+            "training": self.studies[study].trainings[model].model_dump(),
+        }
+
+    def labels(self, study: str) -> dict[str, str]:
+        """Return the label of every model of a study, the constant baseline last."""
+        models = self.studies[study].file.models
+        return {name: model.label for name, model in models.items()} | {CONSTANT: "majority class"}
+
+    def published_accuracy(self, study: str) -> dict[str, float]:
+        """Return the published test accuracy of the models that have one (or an error, which is 1 − accuracy)."""
+        found = {}
+        for name, model in self.studies[study].file.models.items():
+            for published in model.published.values:
+                if published.split == "test" and published.metric in ("accuracy", "error"):
+                    found[name] = published.value if published.metric == "accuracy" else 1 - published.value
+        return found
+
+    def decisions(self, study: str) -> dict[str, str]:
+        """Return the decision that counts for every model of a study."""
+        models = self.studies[study].file.models
+        return {name: model.decision for name, model in models.items()} | {CONSTANT: "target"}
+
+    def report(self) -> dict[str, Any]:
+        """Return what the report says of the configuration: every study as it was run and as it was published."""
+        studies = {}
+        for name, study in self.studies.items():
+            trainings = {model: training.model_dump() for model, training in study.trainings.items()}
+            studies[name] = study.file.model_dump() | {
+                "protocol": study.protocol.model_dump(),
+                "trainings": trainings,
+                "reduced": study.file.scales.get(self.config.scale, {}),
+                "labels": self.labels(name),
+            }
+        return {"config": self.config.model_dump(), "studies": studies}
+
+    def module(self, study: str, model: str) -> str:
+        """Return the package module that defines the model's architecture."""
+        return architectures()[self.studies[study].file.models[model].architecture].module
+
+
+def parse_rounds(block: str) -> range:
+    """Return the rounds of a block: ``"8-15"`` → ``range(8, 16)``."""
+    first, last = block.split("-")
+    return range(int(first), int(last) + 1)

@@ -1,0 +1,23 @@
+"""What a result was made with: versions and hardware, as they were seen by the job itself."""
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+PACKAGES = ("numpy", "pandas", "pyarrow", "safetensors", "torch")
+
+
+def environment() -> dict[str, str]:
+    """Return versions of Python and of the packages that shape a result, and the machine's processor."""
+    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), **versions, "system": platform.system(), "processor": processor()}
+
+
+def processor() -> str:
+    """Return the processor's name as the system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""Parquet in, Markdown out."""

@@ -1,0 +1,61 @@
+"""Write report.md from the Parquet tables, the figures' paths and the configuration; the same inputs give the same bytes."""
+
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+import yaml
+
+from twinbench.evaluation.statistics import Summary, reported
+from twinbench.report import tables
+
+
+def build_report(
+    plan: dict, captions: dict[str, str], metrics: pd.DataFrame, cells: pd.DataFrame, template: Path, output: Path
+) -> None:
+    """Render the Markdown report.
+
+    Args:
+        plan: `planning.Plan.report`.
+        captions: caption of every figure by name.
+        metrics, cells: all studies' tables.
+        template: Jinja template.
+        output: ``report.md``; figures are linked relative to its folder, as ``figures/<study>/<figure>.png``.
+    """
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"percent": lambda value: f"{100 * value:.1f} %", "yaml": _yaml}
+    studies = {name: _study(name, study, metrics, cells) for name, study in plan["studies"].items()}
+    content = environment.from_string(template.read_text(encoding="utf-8")).render(
+        config=plan["config"],
+        plan=plan,
+        studies=studies,
+        captions=captions,
+        replicas=len(cells),
+        failures=tables.failure_rows(cells),
+        environment_rows=tables.environment_rows(cells),
+        table=tables.markdown_table,
+        training_hours=(cells["train_seconds"].sum() + cells["evaluate_seconds"].sum()) / 3600,
+    )
+    output.write_text(content, encoding="utf-8")
+
+
+def _study(name: str, study: dict, metrics: pd.DataFrame, cells: pd.DataFrame) -> dict:
+    """Return a study's part of the plan with its tables and the sentences that need numbers."""
+    cells = cells[cells["study"] == name]
+    values = reported(metrics[metrics["study"] == name])
+    majority = values.query("model == 'constant' and split == 'test' and metric == 'accuracy'")["value"]
+    return study | {
+        "name": name,
+        "main": tables.published_rows(study, values, cells, main=True),
+        "others": tables.published_rows(study, values, cells, main=False),
+        "cost": tables.cost_rows(study, cells),
+        "majority": tables.summary_text(Summary.of(majority), "accuracy"),
+        "notes": [f"{model['label']}: {model['published']['note']}" for model in study["models"].values()
+                  if model["published"]["note"]],
+    }  # fmt: skip
+
+
+def _yaml(value: object) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110).rstrip()

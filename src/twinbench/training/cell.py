@@ -1,0 +1,107 @@
+"""One training job: a study's model on one fold, for a block of rounds."""
+
+import json
+import logging
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from torch.utils.flop_counter import FlopCounterMode
+
+from twinbench.architectures.catalog import architectures
+from twinbench.architectures.registry import IMAGE
+from twinbench.data.tensors import load_splits
+from twinbench.provenance import environment
+from twinbench.seeds import derive_seed
+from twinbench.training.loop import fit
+from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
+
+log = logging.getLogger(__name__)
+
+
+def train_cell(
+    cell: dict, *, study: str, model: str, fold: str, digits: Path, pairs: Path, threads: int, gpu: bool,
+    weights: Path, history: Path, record: Path,
+) -> None:  # fmt: skip
+    """Train one replica for every round in the pair table and write what came out.
+
+    Args:
+        cell: seed, architecture, options, objective, decision and training (`planning.Plan.cell`).
+        study, model, fold: names of the cell; ``fold`` is a number as text or ``all``.
+        digits: pooled digits (`data.mnist.write_digits`).
+        pairs: pair table (`data.pairs.draw_pairs`) of the rounds to train.
+        threads: processor threads that torch may use.
+        gpu: whether to use a GPU if there is one.
+        weights: safetensors, every tensor stacked over the rounds to (R, …).
+        history: Parquet, a row a round, epoch and split.
+        record: JSON, how each round ended, size and cost of the model, versions and hardware.
+    """
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # SELU and decayed moments can reach denormals, which cost 100 cycles each
+    device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
+    start = time.perf_counter()
+    data = load_splits(digits, pd.read_parquet(pairs), fold, device)
+    data_seconds = time.perf_counter() - start
+    log.info("%s/%s fold %s: rounds %s on %s with %d threads", study, model, fold, list(data), device, threads)
+
+    architecture = architectures()[cell["architecture"]]
+    replicas = LoopReplicas(
+        lambda: architecture.build(**cell["options"]),
+        list(data.values()),
+        [_seeds(cell["seed"], study, fold, round_) for round_ in data],
+        cell["training"],
+        cell["objective"],
+        cell["decision"],
+    )
+    splits = list(next(iter(data.values())))
+    early_stopping = cell["training"]["early_stopping"]
+    outcome = fit(replicas, splits, cell["training"]["epochs"], early_stopping and early_stopping["patience"])
+
+    save_file(replicas.state(), weights)
+    rounds = list(data)
+    frame = pd.DataFrame(outcome.history)
+    frame.insert(0, "round", frame.pop("replica").map(dict(enumerate(rounds))))
+    frame.to_parquet(history, index=False)
+    ended = [
+        {
+            "round": round_,
+            "status": outcome.status[r],
+            "reason": outcome.reason[r],
+            "epochs": int(outcome.epochs[r]),
+            "best_epoch": int(outcome.best_epoch[r]),
+            "train_seconds": outcome.train_seconds[r],
+        }
+        for r, round_ in enumerate(rounds)
+    ]
+    example = architecture.build(**cell["options"])
+    content = {
+        "rounds": ended,
+        "parameters": sum(parameter.numel() for parameter in example.parameters()),
+        "flops": forward_flops(example),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "threads": threads,
+        "strategy": "loop",
+        "data_seconds": data_seconds,
+        "evaluate_seconds": outcome.evaluate_seconds,
+        "environment": environment(),
+    }
+    record.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _seeds(seed: int, study: str, fold: str, round_: int) -> ReplicaSeeds:
+    """Seeds do not depend on the model: all models of a study see the same shuffles of the same pairs."""
+    axes = {"study": study, "fold": fold, "round": round_}
+    return ReplicaSeeds(
+        weights=derive_seed(seed, purpose="weights", **axes),
+        epoch=lambda epoch: derive_seed(seed, purpose="epoch", epoch=epoch, **axes),
+    )
+
+
+def forward_flops(model: torch.nn.Module) -> int:
+    """Return the floating-point operations of one pair's forward pass: matrix products and convolutions, as torch counts."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.inference_mode():
+        model.eval()(torch.zeros(1, 2, IMAGE, IMAGE))
+    return counter.get_total_flops()

@@ -1,0 +1,47 @@
+# Tidy Parquet: first each study's, then all studies together.
+
+
+rule aggregate:
+    input:
+        predictions=of_models(PREDICTIONS),
+        records=of_cells(f"{CELL}/record.json"),
+        histories=of_cells(f"{CELL}/history.parquet"),
+    output:
+        metrics=f"{RESULTS}/studies/{{study}}/metrics.parquet",
+        cells=f"{RESULTS}/studies/{{study}}/cells.parquet",
+        history=f"{RESULTS}/studies/{{study}}/history.parquet",
+    params:
+        decisions=of_plan(plan.decisions),
+        cells=of_plan(plan.cells),
+        code=code("aggregate.py", "twinbench.evaluation.aggregation"),
+    log:
+        f"{LOGS}/aggregate/{{study}}.log",
+    benchmark:
+        f"{BENCHMARKS}/aggregate/{{study}}.tsv"
+    conda:
+        "../envs/twinbench.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    script:
+        "../scripts/aggregate.py"
+
+
+rule collect:
+    input:
+        of_studies(f"{RESULTS}/studies/{{study}}/{{{{table}}}}.parquet"),
+    output:
+        f"{RESULTS}/{{table,metrics|cells|history}}.parquet",
+    params:
+        code=code("collect.py"),
+    log:
+        f"{LOGS}/collect/{{table}}.log",
+    benchmark:
+        f"{BENCHMARKS}/collect/{{table}}.tsv"
+    conda:
+        "../envs/twinbench.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    script:
+        "../scripts/collect.py"

@@ -1,0 +1,102 @@
+# The plan, and the functions that the rules ask. Nothing here imports torch: planning is to stay fast.
+
+import sys
+from pathlib import Path
+
+from twinbench.config.loading import ConfigError, load_config, load_studies
+from twinbench.figures.catalog import captions, figures
+from twinbench.fingerprint import digest
+from twinbench.planning import CONSTANT, Plan
+
+try:
+    _config = load_config(config)
+    plan = Plan(_config, load_studies(_config))
+except ConfigError as error:
+    sys.exit(str(error))
+
+RESULTS = plan.results
+DIGITS = "results/mnist/digits.safetensors"  # the same for every scale
+PAIRS = f"{RESULTS}/pairs/{{study}}/rounds-{{rounds}}.parquet"
+CELL = f"{RESULTS}/cells/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}"
+PREDICTIONS = f"{RESULTS}/predictions/{{study}}/{{model}}.parquet"
+FIGURE = f"{RESULTS}/figures/{{study}}/{{figure}}.png"
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+
+
+# A name that no study has fails at planning. The constant baseline is no model: it has a rule of its own.
+wildcard_constraints:
+    study="|".join(plan.studies),
+    model="|".join(sorted({model for study in plan.studies for model in plan.models(study)})),
+    fold=r"all|\d+",
+    rounds=r"\d+-\d+",
+    figure="|".join(figures()),
+
+
+def code(script, *modules):
+    """Digest of a script and of the package modules that it runs: an edit of those, and of no others, reruns the rule."""
+    return digest(*modules, script=str(Path(workflow.basedir, "workflow/scripts", script)))
+
+
+def of_cells(pattern):
+    """Input function: the pattern for every cell of the wildcards' study, and of their model if they name one."""
+
+    def paths(wildcards):
+        return [pattern.format(**cell) for cell in plan.cells(**dict(wildcards.items()))]
+
+    return paths
+
+
+def of_blocks(pattern):
+    """Input function: the pattern for every block of rounds of the wildcards' study."""
+
+    def paths(wildcards):
+        return expand(pattern, study=wildcards.study, rounds=plan.blocks(wildcards.study))
+
+    return paths
+
+
+def of_models(pattern):
+    """Input function: the pattern for every model of the wildcards' study and its constant baseline."""
+
+    def paths(wildcards):
+        return expand(pattern, study=wildcards.study, model=[*plan.models(wildcards.study), CONSTANT])
+
+    return paths
+
+
+def of_studies(pattern):
+    """The pattern for every study."""
+    return expand(pattern, study=plan.studies)
+
+
+def of_plan(method):
+    """Param function: what a method of the plan says of the wildcards' study, and of their model if they name one."""
+
+    def slice_of_plan(wildcards):
+        names = {name: wildcards[name] for name in ("study", "model") if name in wildcards.keys()}
+        return method(**names)
+
+    return slice_of_plan
+
+
+def cell_code(script, *modules):
+    """Param function: digest of a script, its modules and the one module that defines the model's architecture."""
+
+    def digest_of_cell(wildcards):
+        return code(script, *modules, plan.module(wildcards.study, wildcards.model))
+
+    return digest_of_cell
+
+
+def cell_gpus(wildcards):
+    """GPUs that a cell asks for; Snakemake counts them only where --resources gpu=N sets a limit."""
+    return 1 if plan.accelerator(wildcards.study, wildcards.model) == "gpu" else 0
+
+
+def figure_code(wildcards):
+    return code("figure.py", f"twinbench.figures.{wildcards.figure}")
+
+
+def figure_caption(wildcards):
+    return captions()[wildcards.figure]

@@ -1,0 +1,48 @@
+# Predictions on every pair: all reported numbers are computed from them, so a new metric needs no retraining.
+
+
+rule evaluate:
+    input:
+        digits=DIGITS,
+        pairs=of_cells(PAIRS),
+        weights=of_cells(f"{CELL}/weights.safetensors"),
+        records=of_cells(f"{CELL}/record.json"),
+    output:
+        PREDICTIONS,
+    params:
+        cell=of_plan(plan.cell),
+        cells=of_plan(plan.cells),
+        code=cell_code("evaluate.py", "twinbench.evaluation.predictions"),
+    log:
+        f"{LOGS}/evaluate/{{study}}/{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluate/{{study}}/{{model}}.tsv"
+    conda:
+        "../envs/twinbench.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    script:
+        "../scripts/evaluate.py"
+
+
+rule constant:
+    input:
+        pairs=of_blocks(PAIRS),
+    output:
+        PREDICTIONS.replace("{model}", CONSTANT),
+    params:
+        folds=of_plan(plan.folds),
+        code=code("constant.py", "twinbench.evaluation.constant"),
+    log:
+        f"{LOGS}/evaluate/{{study}}/{CONSTANT}.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluate/{{study}}/{CONSTANT}.tsv"
+    conda:
+        "../envs/twinbench.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    script:
+        "../scripts/constant.py"

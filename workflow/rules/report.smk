@@ -1,0 +1,53 @@
+# The Markdown report, and an archive of it to send to someone.
+
+
+rule report:
+    input:
+        metrics=f"{RESULTS}/metrics.parquet",
+        cells=f"{RESULTS}/cells.parquet",
+        history=f"{RESULTS}/history.parquet",
+        overview=f"{RESULTS}/figures/overview.png",
+        figures=[FIGURE.format(study=study, figure=figure) for study, figure in plan.figures()],
+        template="src/twinbench/report/template.md.j2",
+    output:
+        f"{RESULTS}/report.md",
+    params:
+        plan=plan.report(),
+        captions=captions(),
+        code=code("report.py", "twinbench.report.build"),
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{BENCHMARKS}/report.tsv"
+    conda:
+        "../envs/twinbench.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    script:
+        "../scripts/report.py"
+
+
+rule archive:
+    input:
+        rules.report.output,
+        rules.report.input.metrics,
+        rules.report.input.cells,
+        rules.report.input.history,
+        rules.report.input.overview,
+        rules.report.input.figures,
+    output:
+        f"{RESULTS}/twinbench-{plan.config.scale}.zip",
+    params:
+        code=code("archive.py"),
+    log:
+        f"{LOGS}/archive.log",
+    benchmark:
+        f"{BENCHMARKS}/archive.tsv"
+    conda:
+        "../envs/twinbench.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    script:
+        "../scripts/archive.py"

@@ -1,0 +1,27 @@
+# One cell a job: a model of a study, on one fold, for a block of rounds.
+
+
+rule train:
+    input:
+        digits=DIGITS,
+        pairs=PAIRS,
+    output:
+        weights=f"{CELL}/weights.safetensors",
+        history=f"{CELL}/history.parquet",
+        record=f"{CELL}/record.json",
+    params:
+        cell=of_plan(plan.cell),
+        code=cell_code("train.py", "twinbench.training.cell"),
+    log:
+        f"{LOGS}/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.log",
+    benchmark:
+        f"{BENCHMARKS}/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.tsv"
+    conda:
+        "../envs/twinbench.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=60,
+        gpu=cell_gpus,
+    script:
+        "../scripts/train.py"

@@ -1,0 +1,17 @@
+from pathlib import Path
+
+from twinbench import joblog
+from twinbench.training.cell import train_cell
+
+joblog.start(snakemake.log[0])
+train_cell(
+    snakemake.params.cell,
+    study=snakemake.wildcards.study,
+    model=snakemake.wildcards.model,
+    fold=snakemake.wildcards.fold,
+    digits=Path(snakemake.input.digits),
+    pairs=Path(snakemake.input.pairs),
+    threads=snakemake.threads,
+    gpu=snakemake.resources.gpu > 0,
+    **{name: Path(path) for name, path in snakemake.output.items()},
+)
