@@ -8,10 +8,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 from safetensors.torch import save_file
-from torch.utils.flop_counter import FlopCounterMode
 
 from twinbench.architectures.catalog import architectures
-from twinbench.architectures.registry import IMAGE
+from twinbench.architectures.cost import count_parameters, forward_flops
 from twinbench.data.tensors import load_splits
 from twinbench.provenance import environment
 from twinbench.seeds import derive_seed
@@ -78,7 +77,7 @@ def train_cell(
     example = architecture.build(**cell["options"])
     content = {
         "rounds": ended,
-        "parameters": sum(parameter.numel() for parameter in example.parameters()),
+        "parameters": count_parameters(example),
         "flops": forward_flops(example),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "threads": threads,
@@ -98,10 +97,3 @@ def _seeds(seed: int, study: str, fold: str, round_: int) -> ReplicaSeeds:
         epoch=lambda epoch: derive_seed(seed, purpose="epoch", epoch=epoch, **axes),
     )
 
-
-def forward_flops(model: torch.nn.Module) -> int:
-    """Return the floating-point operations of one pair's forward pass: matrix products and convolutions, as torch counts."""
-    counter = FlopCounterMode(display=False)
-    with counter, torch.inference_mode():
-        model.eval()(torch.zeros(1, 2, IMAGE, IMAGE))
-    return counter.get_total_flops()

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from twinbench.data.tensors import Split
 from twinbench.training.objectives import count_correct, loss_parts, weighted
+from twinbench.training.optimizers import SGD, Adam, make_optimizer
 
 # Pairs evaluated at once: enough to fill the machine, few enough that a layer's output stays in the cache.
 EVALUATION_BATCH = 250
-OPTIMIZERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,8 @@ class LoopReplicas:
         for splits, seed in zip(data, seeds, strict=True):
             torch.manual_seed(seed.weights)
             model = build().to(splits["train"].pairs.device)
-            settings = dict(training["optimizer"])
-            optimizer = OPTIMIZERS[settings.pop("name")]
-            if optimizer is torch.optim.Adam:
-                settings.pop("momentum")
             self.models.append(model)
-            self.optimizers.append(optimizer(model.parameters(), fused=True, **settings))
+            self.optimizers.append(make_optimizer(model.parameters(), training["optimizer"]))
         self.best: list[dict[str, Tensor] | None] = [None] * len(data)
 
     def train_epoch(self, epoch: int, active: np.ndarray) -> np.ndarray:
@@ -67,13 +63,12 @@ class LoopReplicas:
             seconds[r] = time.perf_counter() - start
         return seconds
 
-    def _train_replica(self, model: nn.Module, optimizer: torch.optim.Optimizer, split: Split) -> None:
+    def _train_replica(self, model: nn.Module, optimizer: Adam | SGD, split: Split) -> None:
         model.train()
         # Shuffled on the CPU, where the order is the same whatever the device.
         order = torch.randperm(len(split.target)).to(split.target.device)
         for batch in order.split(self.batch_size):
             parts = loss_parts(model(split.pairs[batch]), split.target[batch], split.digits[batch])
-            optimizer.zero_grad(set_to_none=True)
             weighted(parts, self.objective).backward()
             optimizer.step()
 
