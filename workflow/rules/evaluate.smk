@@ -12,7 +12,7 @@ rule evaluate:
     params:
         cell=of_plan(plan.cell),
         cells=of_plan(plan.cells),
-        code=cell_code("evaluate.py", "twinbench.evaluation.predictions"),
+        code=cell_code("evaluate.py", "twinbench.evaluation.predictions", "twinbench.machine"),
     log:
         f"{LOGS}/evaluate/{{study}}/{{model}}.log",
     benchmark:

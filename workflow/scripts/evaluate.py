@@ -1,13 +1,12 @@
 from pathlib import Path
 
 import pandas as pd
-import torch
 
-from twinbench import joblog
+from twinbench import joblog, machine
 from twinbench.evaluation.predictions import predict_cell
 
 joblog.start(snakemake.log[0])
-torch.set_num_threads(snakemake.threads)
+machine.prepare(snakemake.threads)
 files = zip(snakemake.input.pairs, snakemake.input.weights, snakemake.input.records, strict=True)
 tables = [
     predict_cell(

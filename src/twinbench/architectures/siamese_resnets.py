@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from twinbench.architectures.layers import SELU, InputConv2d
 from twinbench.architectures.registry import IMAGE, Heads, register
 from twinbench.architectures.twin import Twin
 
@@ -15,10 +16,10 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(
             nn.Flatten(),
             nn.Linear(2 * IMAGE * IMAGE, 64),
-            nn.SELU(),
+            SELU(),
             nn.BatchNorm1d(64),
             nn.Linear(64, 32),
-            nn.SELU(),
+            SELU(),
             nn.BatchNorm1d(32),
             nn.Linear(32, 2),
         )
@@ -34,20 +35,20 @@ class ConvNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(2, 16, 4, padding=2),  # 15×15
-            nn.SELU(),
+            InputConv2d(2, 16, 4, padding=2),  # 15×15
+            SELU(),
             nn.MaxPool2d(2),  # 7×7
             nn.BatchNorm2d(16),
             nn.Conv2d(16, 32, 5, padding=2),
-            nn.SELU(),
+            SELU(),
             nn.MaxPool2d(2),  # 3×3
             nn.BatchNorm2d(32),
             nn.Conv2d(32, 64, 3, padding=2),  # 5×5
-            nn.SELU(),
+            SELU(),
             nn.MaxPool2d(2),  # 2×2
             nn.Flatten(),
             nn.Linear(256, 100),
-            nn.SELU(),
+            SELU(),
             nn.Linear(100, 2),
         )
 
@@ -58,17 +59,17 @@ class ConvNet(nn.Module):
 def siamese_branch() -> nn.Sequential:
     """From images (n, 1, 14, 14) to ten features (n, 10): digit logits where the digit losses train them."""
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=2),  # 16×16
-        nn.SELU(),
+        InputConv2d(1, 8, 3, padding=2),  # 16×16
+        SELU(),
         nn.MaxPool2d(2),  # 8×8
         nn.BatchNorm2d(8),
         nn.Conv2d(8, 16, 5, padding=2),
-        nn.SELU(),
+        SELU(),
         nn.MaxPool2d(2),  # 4×4
         nn.BatchNorm2d(16),
         nn.Flatten(),
         nn.Linear(256, 100),
-        nn.SELU(),
+        SELU(),
         nn.Linear(100, 10),
     )
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from twinbench.architectures.layers import InputConv2d
 from twinbench.architectures.registry import Heads, register
 from twinbench.architectures.twin import Twin
 
@@ -9,7 +10,7 @@ from twinbench.architectures.twin import Twin
 def branch() -> nn.Sequential:
     """From images (n, 1, 14, 14) to digit logits (n, 10); 9,322 parameters."""
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3),  # 12×12
+        InputConv2d(1, 16, 3),  # 12×12
         nn.ReLU(),
         nn.AvgPool2d(2),  # 6×6
         nn.Conv2d(16, 32, 3),  # 4×4

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
+from twinbench import machine
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import count_parameters, forward_flops
 from twinbench.data.tensors import load_splits
@@ -37,8 +38,7 @@ def train_cell(
         history: Parquet, a row a round, epoch and split.
         record: JSON, how each round ended, size and cost of the model, versions and hardware.
     """
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # SELU and decayed moments can reach denormals, which cost 100 cycles each
+    machine.prepare(threads)
     device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
     start = time.perf_counter()
     data = load_splits(digits, pd.read_parquet(pairs), fold, device)

@@ -1,0 +1,24 @@
+"""How a torch job uses the processor that it was given."""
+
+import ctypes
+import sys
+
+import torch
+
+# Parameters of glibc's mallopt(3), and "never" for both.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, NEVER = -1, -3, 1 << 30
+
+
+def prepare(threads: int) -> None:
+    """Set up this process for training or evaluating small nets.
+
+    - ``threads`` threads, as Snakemake allotted, instead of one a core;
+    - denormal numbers, which decayed moments run into and which cost a hundred cycles each, become 0;
+    - on Linux with glibc, memory of freed tensors stays with the process. By default every tensor above some 100 kB goes
+      back to the system and each new one is paged in again: evaluation then takes up to three times as long.
+    """
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_THRESHOLD, NEVER)
+        libc.mallopt(M_TRIM_THRESHOLD, NEVER)
