@@ -86,10 +86,13 @@ class Plan:
                     found[name] = published.value if published.metric == "accuracy" else 1 - published.value
         return found
 
-    def decisions(self, study: str) -> dict[str, str]:
-        """Return the decision that counts for every model of a study."""
+    def scoring(self, study: str) -> dict[str, dict[str, Any]]:
+        """Return, for every model of a study and its baseline, the decision that counts and the objective."""
+        constant = {"decision": "target", "objective": {"target": 1.0}}
         models = self.studies[study].file.models
-        return {name: model.decision for name, model in models.items()} | {CONSTANT: "target"}
+        return {name: model.model_dump(include={"decision", "objective"}) for name, model in models.items()} | {
+            CONSTANT: constant
+        }
 
     def report(self) -> dict[str, Any]:
         """Return what the report says of the configuration: every study as it was run and as it was published."""

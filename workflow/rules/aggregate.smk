@@ -11,7 +11,7 @@ rule aggregate:
         cells=f"{RESULTS}/studies/{{study}}/cells.parquet",
         history=f"{RESULTS}/studies/{{study}}/history.parquet",
     params:
-        decisions=of_plan(plan.decisions),
+        scoring=of_plan(plan.scoring),
         cells=of_plan(plan.cells),
         code=code("aggregate.py", "twinbench.evaluation.aggregation"),
     log:

@@ -112,9 +112,9 @@ class Objective(Strict):
 
 
 class PublishedValue(Strict):
-    """One published figure; accuracies and errors as fractions of 1."""
+    """One published figure; accuracies and errors as fractions of 1, ``loss`` that of the whole objective."""
 
-    metric: Literal["accuracy", "error", "loss", "seconds"]
+    metric: Literal["accuracy", "error", "loss", "target_loss", "seconds"]
     split: Literal["train", "validation", "test"] = "test"
     value: Number
     std: Positive | None = None

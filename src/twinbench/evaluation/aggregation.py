@@ -8,17 +8,17 @@ import pandas as pd
 from twinbench.evaluation.metrics import metrics
 
 
-def study_metrics(predictions: dict[str, Path], decisions: dict[str, str], study: str) -> pd.DataFrame:
+def study_metrics(predictions: dict[str, Path], scoring: dict[str, dict], study: str) -> pd.DataFrame:
     """Return study, model, fold, round, split, metric, value of all models of a study.
 
     Args:
         predictions: prediction file of each model.
-        decisions: the decision that counts for each model.
+        scoring: decision and objective of each model (`planning.Plan.scoring`).
         study: its name.
     """
     tables = []
     for model, path in predictions.items():
-        table = metrics(pd.read_parquet(path), decisions[model])
+        table = metrics(pd.read_parquet(path), **scoring[model])
         table.insert(0, "model", model)
         tables.append(table)
     table = pd.concat(tables, ignore_index=True)

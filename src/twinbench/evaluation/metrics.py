@@ -4,23 +4,26 @@ import numpy as np
 import pandas as pd
 
 
-def metrics(predictions: pd.DataFrame, decision: str) -> pd.DataFrame:
+def metrics(predictions: pd.DataFrame, decision: str, objective: dict[str, float]) -> pd.DataFrame:
     """Return the metrics of every (fold, round, split) of one model's predictions.
 
     Args:
         predictions: columns of `predictions.predict_cell`.
         decision: ``target`` or ``digits``: which of the model's answers counts as its decision.
+        objective: weight of the ``target`` and of the ``digits`` loss in the objective.
 
     Returns:
         Tidy rows: fold, round, split, metric, value. Metrics: ``accuracy`` (of the decision), ``accuracy_target``,
         ``accuracy_digits``, ``accuracy_posterior`` (of each possible decision), ``target_loss`` and ``digit_loss``
-        (cross-entropy in nats; the digit loss adds both sides), ``digit_accuracy``. A metric whose head the model lacks
+        (cross-entropy in nats; the digit loss adds both sides), ``loss`` (of the objective), ``digit_accuracy``. A metric whose head the model lacks
         has no row.
     """
     scored = predictions.assign(**pair_scores(predictions))
     names = ["accuracy_target", "accuracy_digits", "accuracy_posterior", "target_loss", "digit_loss", "digit_accuracy"]
     means = scored.groupby(["fold", "round", "split"], sort=True, observed=True)[names].mean()
     means.insert(0, "accuracy", means[f"accuracy_{decision}"])
+    losses = {"target": "target_loss", "digits": "digit_loss"}
+    means["loss"] = sum(weight * means[losses[head]] for head, weight in objective.items() if weight)
     tidy = means.reset_index().melt(["fold", "round", "split"], var_name="metric", value_name="value")
     return tidy.dropna(subset="value").reset_index(drop=True)
 

@@ -41,10 +41,9 @@ def select_folds(metrics: pd.DataFrame) -> pd.DataFrame:
     """
     keys = ["study", "model", "round"]
     metrics = metrics[metrics["split"] != "test"]
-    validation = metrics[(metrics["split"] == "validation") & metrics["metric"].isin(["accuracy", "target_loss", "digit_loss"])]
+    validation = metrics[(metrics["split"] == "validation") & metrics["metric"].isin(["accuracy", "loss"])]
     wide = validation.pivot(index=[*keys, "fold"], columns="metric", values="value")
-    wide = wide.reindex(columns=["accuracy", "target_loss", "digit_loss"]).reset_index()
-    wide = wide.assign(loss=wide["target_loss"].fillna(0) + wide["digit_loss"].fillna(0))
+    wide = wide.reindex(columns=["accuracy", "loss"]).reset_index()
     best = wide.sort_values(["accuracy", "loss", "fold"], ascending=[False, True, True]).groupby(keys).head(1)
     others = metrics.loc[metrics["fold"] == "all", [*keys, "fold"]].drop_duplicates()
     chosen = pd.concat([best[[*keys, "fold"]], others]).drop_duplicates(keys)

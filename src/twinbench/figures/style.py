@@ -46,7 +46,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def percent_axis(axis: mpl.axis.Axis) -> None:
     """Label an axis of fractions in per cent."""
-    axis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
 def mark_floor(axes: Axes, accuracy: float, vertical: bool = True) -> None:

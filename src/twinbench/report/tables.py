@@ -7,7 +7,7 @@ import pandas as pd
 from twinbench.evaluation.statistics import Summary
 
 # How a published metric is named in metrics.parquet, and how it follows from it.
-METRICS = {"accuracy": "accuracy", "error": "accuracy", "loss": "target_loss"}
+METRICS = {"accuracy": "accuracy", "error": "accuracy", "loss": "loss", "target_loss": "target_loss"}
 PERCENT = ("accuracy", "error")
 
 
@@ -43,7 +43,8 @@ def published_rows(study: dict, reported: pd.DataFrame, cells: pd.DataFrame, mai
             if is_main != main:
                 continue
             summary = ours(reported, cells, name, published["metric"], published["split"])
-            quantity = published["metric"] if published["metric"] == "seconds" else f"{published['split']} {published['metric']}"
+            seconds = published["metric"] == "seconds"
+            quantity = "training, s a round" if seconds else f"{published['split']} {published['metric'].replace('_', ' ')}"
             row = [model["label"], quantity, *comparison(summary, published)]
             rows.append([row[0], parameters(cells, name, model["published"]), *row[1:]] if main else row)
     return rows
@@ -91,11 +92,12 @@ def cost_rows(study: dict, cells: pd.DataFrame) -> list[list[str]]:
         of_model = cells[cells["model"] == name]
         if of_model.empty:
             continue
-        seconds = [summary_text(Summary.of(of_model[key]), "seconds") for key in ("train_seconds", "evaluate_seconds")]
+        training = summary_text(Summary.of(of_model["train_seconds"]), "seconds")
+        evaluation = value_text(of_model["evaluate_seconds"].mean(), "seconds")
         first = of_model.iloc[0]
         epochs = f"{of_model['epochs'].mean():.0f}"
         device = ", ".join(sorted(of_model["device"].unique()))
-        rows.append([model["label"], f"{first['parameters']:,}", f"{first['flops'] / 1e6:.2f} M", epochs, *seconds, device])
+        rows.append([model["label"], f"{first['parameters']:,}", f"{first['flops'] / 1e6:.2f} M", epochs, training, evaluation, device])
     return rows
 
 
