@@ -1,4 +1,4 @@
-"""Digests of package modules: Snakemake does not see edits to imported code; a digest among a rule's params makes it."""
+"""Digests of package modules: among a rule's params, they make Snakemake see edits to imported code."""
 
 import ast
 import hashlib

@@ -6,6 +6,6 @@ from pathlib import Path
 
 
 def start(path: str) -> None:
-    """Send warnings, tracebacks and log messages of this process to ``path``, line by line, so that it can be followed."""
-    sys.stderr = Path(path).open("w", buffering=1, encoding="utf-8")
+    """Send warnings, tracebacks and log messages of this process to ``path``, line by line."""
+    sys.stderr = Path(path).open("w", buffering=1, encoding="utf-8")  # noqa: SIM115 - open until the process ends
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")

@@ -14,8 +14,8 @@ def prepare(threads: int) -> None:
 
     - ``threads`` threads, as Snakemake allotted, instead of one a core;
     - denormal numbers, which decayed moments run into and which cost a hundred cycles each, become 0;
-    - on Linux with glibc, memory of freed tensors stays with the process. By default every tensor above some 100 kB goes
-      back to the system and each new one is paged in again: evaluation then takes up to three times as long.
+    - on Linux with glibc, memory of freed tensors stays with the process. By default every tensor above some 100 kB
+      goes back to the system and each new one is paged in again: evaluation then takes up to three times as long.
     """
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)

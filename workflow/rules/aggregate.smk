@@ -10,10 +10,6 @@ rule aggregate:
         metrics=f"{RESULTS}/studies/{{study}}/metrics.parquet",
         cells=f"{RESULTS}/studies/{{study}}/cells.parquet",
         history=f"{RESULTS}/studies/{{study}}/history.parquet",
-    params:
-        scoring=of_plan(plan.scoring),
-        cells=of_plan(plan.cells),
-        code=code("aggregate.py", "twinbench.evaluation.aggregation"),
     log:
         f"{LOGS}/aggregate/{{study}}.log",
     benchmark:
@@ -23,6 +19,10 @@ rule aggregate:
     resources:
         mem_mb=1500,
         runtime=10,
+    params:
+        scoring=of_plan(plan.scoring),
+        cells=of_plan(plan.cells),
+        code=code("aggregate.py", "twinbench.evaluation.aggregation"),
     script:
         "../scripts/aggregate.py"
 
@@ -32,8 +32,6 @@ rule collect:
         of_studies(f"{RESULTS}/studies/{{study}}/{{{{table}}}}.parquet"),
     output:
         f"{RESULTS}/{{table,metrics|cells|history}}.parquet",
-    params:
-        code=code("collect.py"),
     log:
         f"{LOGS}/collect/{{table}}.log",
     benchmark:
@@ -43,5 +41,7 @@ rule collect:
     resources:
         mem_mb=1000,
         runtime=5,
+    params:
+        code=code("collect.py"),
     script:
         "../scripts/collect.py"

@@ -4,10 +4,6 @@
 rule mnist:
     output:
         DIGITS,
-    params:
-        source=plan.config.data.source,
-        shipped="resources/mnist",
-        code=code("mnist.py", "twinbench.data.mnist"),
     log:
         "results/mnist/mnist.log",
     benchmark:
@@ -17,6 +13,10 @@ rule mnist:
     resources:
         mem_mb=1500,
         runtime=10,
+    params:
+        source=plan.config.data.source,
+        shipped="resources/mnist",
+        code=code("mnist.py", "twinbench.data.mnist"),
     script:
         "../scripts/mnist.py"
 
@@ -26,9 +26,6 @@ rule pairs:
         digits=DIGITS,
     output:
         PAIRS,
-    params:
-        pairs=of_plan(plan.pairs),
-        code=code("pairs.py", "twinbench.data.pairs"),
     log:
         f"{LOGS}/pairs/{{study}}/rounds-{{rounds}}.log",
     benchmark:
@@ -38,5 +35,8 @@ rule pairs:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        pairs=of_plan(plan.pairs),
+        code=code("pairs.py", "twinbench.data.pairs"),
     script:
         "../scripts/pairs.py"

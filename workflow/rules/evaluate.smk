@@ -9,10 +9,6 @@ rule evaluate:
         records=of_cells(f"{CELL}/record.json"),
     output:
         PREDICTIONS,
-    params:
-        cell=of_plan(plan.cell),
-        cells=of_plan(plan.cells),
-        code=cell_code("evaluate.py", "twinbench.evaluation.predictions", "twinbench.machine"),
     log:
         f"{LOGS}/evaluate/{{study}}/{{model}}.log",
     benchmark:
@@ -23,6 +19,10 @@ rule evaluate:
     resources:
         mem_mb=1500,
         runtime=30,
+    params:
+        cell=of_plan(plan.cell),
+        cells=of_plan(plan.cells),
+        code=cell_code("evaluate.py", "twinbench.evaluation.predictions", "twinbench.machine"),
     script:
         "../scripts/evaluate.py"
 
@@ -32,9 +32,6 @@ rule constant:
         pairs=of_blocks(PAIRS),
     output:
         PREDICTIONS.replace("{model}", CONSTANT),
-    params:
-        folds=of_plan(plan.folds),
-        code=code("constant.py", "twinbench.evaluation.constant"),
     log:
         f"{LOGS}/evaluate/{{study}}/{CONSTANT}.log",
     benchmark:
@@ -44,5 +41,8 @@ rule constant:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        folds=of_plan(plan.folds),
+        code=code("constant.py", "twinbench.evaluation.constant"),
     script:
         "../scripts/constant.py"

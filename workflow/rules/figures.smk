@@ -13,11 +13,6 @@ rule figure:
             category="{study}",
             labels={"figure": "{figure}"},
         ),
-    params:
-        labels=of_plan(plan.labels),
-        published=of_plan(plan.published_accuracy),
-        caption=figure_caption,
-        code=figure_code,
     log:
         f"{LOGS}/figures/{{study}}/{{figure}}.log",
     benchmark:
@@ -27,6 +22,11 @@ rule figure:
     resources:
         mem_mb=1000,
         runtime=5,
+    params:
+        labels=of_plan(plan.labels),
+        published=of_plan(plan.published_accuracy),
+        caption=figure_caption,
+        code=figure_code,
     script:
         "../scripts/figure.py"
 
@@ -41,13 +41,6 @@ rule overview:
             category="all studies",
             labels={"figure": "overview"},
         ),
-    params:
-        studies={
-            study: {"labels": plan.labels(study), "published": plan.published_accuracy(study)}
-            for study in plan.studies
-        },
-        caption=captions()["overview"],
-        code=code("overview.py", "twinbench.figures.overview"),
     log:
         f"{LOGS}/figures/overview.log",
     benchmark:
@@ -57,5 +50,12 @@ rule overview:
     resources:
         mem_mb=1000,
         runtime=5,
+    params:
+        studies={
+            study: {"labels": plan.labels(study), "published": plan.published_accuracy(study)}
+            for study in plan.studies
+        },
+        caption=captions()["overview"],
+        code=code("overview.py", "twinbench.figures.overview"),
     script:
         "../scripts/overview.py"

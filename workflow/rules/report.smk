@@ -11,10 +11,6 @@ rule report:
         template="src/twinbench/report/template.md.j2",
     output:
         f"{RESULTS}/report.md",
-    params:
-        plan=plan.report(),
-        captions=captions(),
-        code=code("report.py", "twinbench.report.build"),
     log:
         f"{LOGS}/report.log",
     benchmark:
@@ -24,6 +20,10 @@ rule report:
     resources:
         mem_mb=1000,
         runtime=5,
+    params:
+        plan=plan.report(),
+        captions=captions(),
+        code=code("report.py", "twinbench.report.build"),
     script:
         "../scripts/report.py"
 
@@ -38,8 +38,6 @@ rule archive:
         rules.report.input.figures,
     output:
         f"{RESULTS}/twinbench-{plan.config.scale}.zip",
-    params:
-        code=code("archive.py"),
     log:
         f"{LOGS}/archive.log",
     benchmark:
@@ -49,5 +47,7 @@ rule archive:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        code=code("archive.py"),
     script:
         "../scripts/archive.py"

@@ -9,9 +9,6 @@ rule train:
         weights=f"{CELL}/weights.safetensors",
         history=f"{CELL}/history.parquet",
         record=f"{CELL}/record.json",
-    params:
-        cell=of_plan(plan.cell),
-        code=cell_code("train.py", "twinbench.training.cell"),
     log:
         f"{LOGS}/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.log",
     benchmark:
@@ -23,5 +20,8 @@ rule train:
         mem_mb=1500,
         runtime=60,
         gpu=cell_gpus,
+    params:
+        cell=of_plan(plan.cell),
+        code=cell_code("train.py", "twinbench.training.cell"),
     script:
         "../scripts/train.py"

@@ -10,4 +10,6 @@ predictions = dict(zip(scoring, map(Path, snakemake.input.predictions), strict=T
 metrics = study_metrics(predictions, scoring, snakemake.wildcards.study)
 metrics.to_parquet(snakemake.output.metrics, index=False)
 study_cells([Path(path) for path in snakemake.input.records], axes).to_parquet(snakemake.output.cells, index=False)
-study_history([Path(path) for path in snakemake.input.histories], axes).to_parquet(snakemake.output.history, index=False)
+study_history([Path(path) for path in snakemake.input.histories], axes).to_parquet(
+    snakemake.output.history, index=False
+)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError, create_model
 
 from twinbench.architectures.catalog import architectures
-from twinbench.config.models import Config, Model, Protocol, Strict, StudyFile, Training
+from twinbench.config.models import Config, Protocol, Strict, StudyFile, Training
 from twinbench.figures.catalog import figures
 
 

@@ -11,7 +11,7 @@ SPLITS = ("train", "validation", "test")
 def draw_pairs(
     labels: dict[str, np.ndarray], counts: dict[str, int], folds: int | None, *, seed: int, study: str, rounds: range
 ) -> pd.DataFrame:
-    """Draw the pairs of some rounds: distinct digits, without replacement, train and validation from MNIST's train part.
+    """Draw the pairs of some rounds: distinct digits, training and validation pairs from MNIST's train part.
 
     Args:
         labels: ``train`` (60000,) and ``test`` (10000,) digit classes.

@@ -17,5 +17,7 @@ def predict_majority(pairs: pd.DataFrame, fold: str) -> pd.DataFrame:
     for _, table in assigned.groupby("round"):
         share = table.loc[table["split"] == "train", "target"].mean()
         logit = np.float32(np.log(share) - np.log1p(-share))
-        tables.append(table[TRUTH].assign(fold=fold, **complete({"target_logit": np.full(len(table), logit)}, len(table))))
+        tables.append(
+            table[TRUTH].assign(fold=fold, **complete({"target_logit": np.full(len(table), logit)}, len(table)))
+        )
     return pd.concat(tables, ignore_index=True)

@@ -15,8 +15,8 @@ def metrics(predictions: pd.DataFrame, decision: str, objective: dict[str, float
     Returns:
         Tidy rows: fold, round, split, metric, value. Metrics: ``accuracy`` (of the decision), ``accuracy_target``,
         ``accuracy_digits``, ``accuracy_posterior`` (of each possible decision), ``target_loss`` and ``digit_loss``
-        (cross-entropy in nats; the digit loss adds both sides), ``loss`` (of the objective), ``digit_accuracy``. A metric whose head the model lacks
-        has no row.
+        (cross-entropy in nats; the digit loss adds both sides), ``loss`` (of the objective), ``digit_accuracy``. A
+        metric whose head the model lacks has no row.
     """
     scored = predictions.assign(**pair_scores(predictions))
     names = ["accuracy_target", "accuracy_digits", "accuracy_posterior", "target_loss", "digit_loss", "digit_accuracy"]
@@ -35,7 +35,9 @@ def pair_scores(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
     left, right = (predictions[f"{side}_predicted"].to_numpy() for side in ("left", "right"))
     posterior = predictions["posterior"].to_numpy().astype(float)
     named = left >= 0  # -1 stands for "no digit head"
-    right_digits = (left == predictions["left_digit"]).to_numpy() / 2 + (right == predictions["right_digit"]).to_numpy() / 2
+    right_digits = (left == predictions["left_digit"]).to_numpy() / 2 + (
+        right == predictions["right_digit"]
+    ).to_numpy() / 2
     return {
         "accuracy_target": np.where(np.isnan(logit), np.nan, (logit > 0) == target),
         "accuracy_digits": np.where(named, (left <= right) == target, np.nan),

@@ -16,7 +16,6 @@ from twinbench.training.objectives import posterior
 from twinbench.training.replicas import EVALUATION_BATCH
 
 
-
 def predict_cell(
     cell: dict, *, fold: str, digits: Path, pairs: pd.DataFrame, weights: Path, record: Path
 ) -> pd.DataFrame:

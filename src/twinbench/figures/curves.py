@@ -1,7 +1,7 @@
-"""Accuracy and loss after each epoch, a column a model: mean over rounds and folds, with a band of one standard deviation.
+"""Accuracy and loss after each epoch, a column a model: mean over rounds and folds, with a band of one std.
 
-A replica that stops early leaves the mean; a curve ends where fewer than half of the replicas are still training. Only the
-validation loss decides when to stop.
+A replica that stops early leaves the mean; a curve ends where fewer than half of the replicas are still training. Only
+the validation loss decides when to stop.
 """
 
 from pathlib import Path
@@ -50,7 +50,9 @@ def _band(axes: Axes, rows: pd.DataFrame, metric: str, split: str) -> None:
     values = still_training(rows, metric)
     mean, deviation = values.mean(axis=1), values.std(axis=1).fillna(0)
     axes.plot(mean.index, mean, color=SPLIT_COLOURS[split], label=split)
-    axes.fill_between(mean.index, mean - deviation, mean + deviation, color=SPLIT_COLOURS[split], alpha=0.2, linewidth=0)
+    axes.fill_between(
+        mean.index, mean - deviation, mean + deviation, color=SPLIT_COLOURS[split], alpha=0.2, linewidth=0
+    )
 
 
 def still_training(rows: pd.DataFrame, metric: str) -> pd.DataFrame:

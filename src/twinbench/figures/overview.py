@@ -1,4 +1,4 @@
-"""Test accuracy of every model of every study: ours as mean and standard deviation over the rounds, the published value beside it."""
+"""Test accuracy of every model of every study: ours as mean and std over the rounds, the published value beside it."""
 
 from pathlib import Path
 
@@ -17,7 +17,9 @@ def draw_overview(metrics: pd.DataFrame, studies: dict[str, dict], path: Path) -
         path: PNG to write.
     """
     accuracy = reported(metrics).query("split == 'test' and metric == 'accuracy'")
-    rows = {study: [model for model in of_study["labels"] if model != "constant"] for study, of_study in studies.items()}
+    rows = {
+        study: [model for model in of_study["labels"] if model != "constant"] for study, of_study in studies.items()
+    }
     heights = [len(models) for models in rows.values()]
     figure = new_figure(7.5, 0.27 * sum(heights) + 0.45 * len(rows) + 0.8)
     panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]

@@ -1,7 +1,7 @@
-"""Test accuracy over the rounds: box from quartile to quartile with the median, whiskers to 1.5 box widths, every round a dot.
+"""Test accuracy over the rounds: box from quartile to quartile with the median, whiskers to 1.5 box widths.
 
-With cross-validation, each round counts with the fold that has the best validation accuracy. Diamonds are the published
-values.
+Dots are the rounds. With cross-validation, each round counts with the fold that has the best validation accuracy.
+Diamonds are the published values.
 """
 
 from pathlib import Path
@@ -27,8 +27,12 @@ def draw(results: StudyResults, path: Path) -> None:
     spread = np.random.default_rng(0)  # vertical jitter, so that equal accuracies do not hide each other
     for position, of_model in enumerate(values):
         heights = position + spread.uniform(-0.16, 0.16, len(of_model))
-        axes.plot(of_model, heights, ".", color="black", alpha=0.45, markersize=4, label="a round" if not position else None)
-    published = [(results.published[model], position) for position, model in enumerate(models) if model in results.published]
+        axes.plot(
+            of_model, heights, ".", color="black", alpha=0.45, markersize=4, label="a round" if not position else None
+        )
+    published = [
+        (results.published[model], position) for position, model in enumerate(models) if model in results.published
+    ]
     if published:
         axes.plot(*zip(*published, strict=True), "D", color=PUBLISHED, markersize=5, label="published")
     mark_floor(axes, accuracy.loc[accuracy["model"] == "constant", "value"].mean())

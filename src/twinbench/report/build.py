@@ -1,4 +1,4 @@
-"""Write report.md from the Parquet tables, the figures' paths and the configuration; the same inputs give the same bytes."""
+"""Write report.md from the Parquet tables and the configuration; the same inputs give the same bytes."""
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def _study(name: str, study: dict, metrics: pd.DataFrame, cells: pd.DataFrame) -
 
 
 def _best(study: dict, values: pd.DataFrame) -> str:
-    """Return the model with the highest mean test accuracy, with that accuracy: a description, nothing is chosen by it."""
+    """Return the model with the highest mean test accuracy: a description, nothing is chosen by it."""
     rows = values.query("split == 'test' and metric == 'accuracy' and model != 'constant'")
     means = rows.groupby("model")["value"].mean()
     best = means.idxmax()

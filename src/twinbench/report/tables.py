@@ -44,14 +44,16 @@ def published_rows(study: dict, reported: pd.DataFrame, cells: pd.DataFrame, mai
                 continue
             summary = ours(reported, cells, name, published["metric"], published["split"])
             seconds = published["metric"] == "seconds"
-            quantity = "training, s a round" if seconds else f"{published['split']} {published['metric'].replace('_', ' ')}"
+            quantity = (
+                "training, s a round" if seconds else f"{published['split']} {published['metric'].replace('_', ' ')}"
+            )
             row = [model["label"], quantity, *comparison(summary, published)]
             rows.append([row[0], parameters(cells, name, model["published"]), *row[1:]] if main else row)
     return rows
 
 
 def comparison(summary: Summary, published: dict) -> list[str]:
-    """Return ours, published, the difference ours − published, and whether one more round of ours could be as published."""
+    """Return ours, published, ours − published, and whether one more round of ours could be as published."""
     metric = published["metric"]
     theirs = value_text(published["value"], metric, published["std"])
     if not summary.n:
@@ -97,7 +99,17 @@ def cost_rows(study: dict, cells: pd.DataFrame) -> list[list[str]]:
         first = of_model.iloc[0]
         epochs = f"{of_model['epochs'].mean():.0f}"
         device = ", ".join(sorted(of_model["device"].unique()))
-        rows.append([model["label"], f"{first['parameters']:,}", f"{first['flops'] / 1e6:.2f} M", epochs, training, evaluation, device])
+        rows.append(
+            [
+                model["label"],
+                f"{first['parameters']:,}",
+                f"{first['flops'] / 1e6:.2f} M",
+                epochs,
+                training,
+                evaluation,
+                device,
+            ]
+        )
     return rows
 
 

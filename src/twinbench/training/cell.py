@@ -96,4 +96,3 @@ def _seeds(seed: int, study: str, fold: str, round_: int) -> ReplicaSeeds:
         weights=derive_seed(seed, purpose="weights", **axes),
         epoch=lambda epoch: derive_seed(seed, purpose="epoch", epoch=epoch, **axes),
     )
-

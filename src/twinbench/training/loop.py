@@ -75,7 +75,9 @@ def _log_epoch(epoch: int, epochs: int, scores: dict[str, list[dict]], active: n
     """Log the means over the active replicas, and the time left if no replica stops early."""
     parts = []
     for split, of_replicas in scores.items():
-        loss, accuracy = (np.mean([of_replicas[r][key] for r in np.flatnonzero(active)]) for key in ("loss", "accuracy"))
+        loss, accuracy = (
+            np.mean([of_replicas[r][key] for r in np.flatnonzero(active)]) for key in ("loss", "accuracy")
+        )
         parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.1%}")
     left = elapsed / epoch * (epochs - epoch)
     log.info(

@@ -1,7 +1,7 @@
 """Adam and SGD with momentum as torch's own fused kernels, without torch's optimiser classes.
 
-``torch.optim.Adam(...)`` imports torch's compiler: 1.5 s, in jobs that train for a few. The functional forms of the same
-algorithms do not.
+``torch.optim.Adam(...)`` imports torch's compiler: 1.5 s, in jobs that train for a few. The functional forms of the
+same algorithms do not.
 """
 
 from collections.abc import Iterable

@@ -1,0 +1,54 @@
+# make report [SCALE=smoke|quick|paper]   run the workflow, end with the report's path
+# make html   [SCALE=...]                 the same results as Snakemake's HTML report
+# make test, make lint, make format       checks
+# make lock, make schemas                 regenerate what is derived from pyproject.toml and the config models
+
+SCALE ?= quick
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --cores all --config scale=$(SCALE)
+
+.PHONY: report html test lint format lock schemas clean
+
+report: .venv/installed
+	@$(SNAKEMAKE)
+	@echo "Report: results/$(SCALE)/report.md"
+
+html: .venv/installed
+	@$(SNAKEMAKE) --report results/$(SCALE)/html-report.zip
+	@echo "HTML report: results/$(SCALE)/html-report.zip"
+
+test: .venv/installed
+	@$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: .venv/installed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/snakefmt Snakefile workflow
+
+lock: .venv/installed
+	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --extra dev \
+		--custom-compile-command "make lock" --quiet pyproject.toml --output-file requirements.lock
+
+schemas: .venv/installed
+	$(BIN)/python -m twinbench.config.models workflow/schemas
+
+clean:
+	rm -rf results/smoke results/quick .snakemake
+
+# The lock pins uv too, so that even the installer is checked against its hash. Everything is compiled to bytecode once,
+# also where PYTHONDONTWRITEBYTECODE is set: importing torch takes twice as long otherwise.
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "twinbench needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	sed -n '/^uv==/,/# via/p' requirements.lock > .venv/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
