@@ -81,6 +81,8 @@ def load_study(path: Path, scale: str) -> Study:
     for figure in study.figures:
         if figure not in figures():
             raise ConfigError(f"{file}: figures: unknown figure {figure!r}; allowed: {', '.join(sorted(figures()))}")
+    if "folds" in study.figures and not protocol.folds:
+        raise ConfigError(f"{file}: figures: 'folds' needs protocol.folds; allowed without it: curves, rounds")
     return Study(path.stem, study, protocol, trainings)
 
 

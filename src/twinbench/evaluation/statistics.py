@@ -40,7 +40,6 @@ def select_folds(metrics: pd.DataFrame) -> pd.DataFrame:
     Test metrics play no part.
     """
     keys = ["study", "model", "round"]
-    metrics = metrics[metrics["split"] != "test"]
     validation = metrics[(metrics["split"] == "validation") & metrics["metric"].isin(["accuracy", "loss"])]
     wide = validation.pivot(index=[*keys, "fold"], columns="metric", values="value")
     wide = wide.reindex(columns=["accuracy", "loss"]).reset_index()

@@ -1,0 +1,104 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def labels() -> dict[str, np.ndarray]:
+    """Digit classes in MNIST's proportions, without MNIST: 60,000 and 10,000 uniform digits."""
+    rng = np.random.default_rng(0)
+    return {part: rng.integers(0, 10, size, dtype=np.uint8) for part, size in (("train", 60_000), ("test", 10_000))}
+
+
+@pytest.fixture(scope="session")
+def digits_file(tmp_path_factory, labels) -> Path:
+    """A pooled-digits file of made-up images in which a digit's class is easy to see: its row is brighter."""
+    rng = np.random.default_rng(1)
+    tensors = {}
+    for part, digits in labels.items():
+        images = rng.uniform(0, 50, (len(digits), 14, 14)).astype(np.float32)
+        images[np.arange(len(digits)), digits + 2] += 150
+        tensors |= {f"{part}_images": images, f"{part}_labels": digits}
+    path = tmp_path_factory.mktemp("digits") / "digits.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Project:
+    """A copy of the project in a folder of its own, which runs its own package."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+        for name in tracked.stdout.splitlines():
+            if (ROOT / name).exists() and not name.startswith(("tests/", "docs/")):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+
+    def snakemake(self, *arguments: str, **config: object) -> subprocess.CompletedProcess:
+        """Run Snakemake here, at smoke scale unless ``config`` says otherwise."""
+        settings = [f"{key}={value}" for key, value in ({"scale": "smoke"} | config).items()]
+        environment = os.environ | {"PYTHONPATH": str(self.folder / "src")}
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments, "--config", *settings],
+            cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600, check=False,
+        )  # fmt: skip
+
+    def planned(self, **config: object) -> dict[str, int]:
+        """Return how many jobs of each rule a run would do now, `all` and the total left out."""
+        result = self.snakemake("--dry-run", **config)
+        assert result.returncode == 0, result.stderr
+        lines = result.stdout.splitlines() + result.stderr.splitlines()
+        if "Job stats:" not in lines:
+            assert any("Nothing to be done" in line for line in lines), result.stderr
+            return {}
+        start = lines.index("Job stats:") + 3
+        counts = dict(line.split() for line in lines[start : lines.index("", start)])
+        return {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total")}
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace the only occurrence of ``old`` in a file."""
+        path = self.folder / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{name} holds {old!r} {text.count(old)} times"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory) -> Project:
+    """The whole workflow, run once at smoke scale on real MNIST."""
+    project = Project(tmp_path_factory.mktemp("smoke"))
+    result = project.snakemake("--cores", "2")
+    assert result.returncode == 0, result.stderr[-3000:]
+    return project
+
+
+@pytest.fixture
+def edited(smoke):
+    """The finished smoke run, whose sources a test may edit; they are put back afterwards."""
+    kept = {
+        path: path.read_bytes()
+        for path in smoke.folder.rglob("*")
+        if path.is_file() and path.relative_to(smoke.folder).parts[0] in ("src", "config", "workflow", "Snakefile")
+    }
+    yield smoke
+    for path, content in kept.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)

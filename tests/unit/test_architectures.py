@@ -1,0 +1,126 @@
+"""The contract that every registered architecture keeps, and the layers that are faster than torch's."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.conftest import ROOT
+from twinbench.architectures.catalog import architectures
+from twinbench.architectures.cost import count_parameters, forward_flops
+from twinbench.architectures.layers import SELU, InputConv2d
+from twinbench.architectures.twin import Twin
+from twinbench.config.loading import load_study
+
+NAMES = sorted(architectures())
+STUDIES = [load_study(path, "paper") for path in sorted((ROOT / "config/studies").glob("*.yaml"))]
+SHAPES = {"target": (6, 2), "digits": (6, 2, 10)}
+
+
+def build(name, seed=0, **options):
+    torch.manual_seed(seed)
+    return architectures()[name].build(**options)
+
+
+def pairs(count=6):
+    return torch.randn(count, 2, 14, 14, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestContract:
+    def test_heads_and_shapes(self, name):
+        heads = build(name)(pairs())
+        assert {head: tuple(logits.shape) for head, logits in heads.items()} == {
+            head: SHAPES[head] for head in architectures()[name].heads
+        }
+        assert all(logits.isfinite().all() for logits in heads.values())
+
+    def test_gradients_reach_every_parameter(self, name):
+        model = build(name)
+        sum(logits.square().sum() for logits in model(pairs()).values()).backward()
+        without = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+        assert without == []
+
+    def test_same_seed_same_model(self, name):
+        first, second = build(name).eval()(pairs()), build(name).eval()(pairs())
+        other = build(name, seed=1).eval()(pairs())
+        for head in first:
+            assert torch.equal(first[head], second[head])
+            assert not torch.equal(first[head], other[head])
+
+    def test_parameters_as_declared(self, name):
+        assert count_parameters(build(name)) == architectures()[name].parameters
+
+    def test_evaluation_treats_every_pair_alone(self, name):
+        model = build(name).eval()
+        with torch.no_grad():
+            together, alone = model(pairs()), model(pairs()[2:3])
+        for head in together:
+            # Batches of other sizes add up in another order: float32 rounding.
+            torch.testing.assert_close(together[head][2:3], alone[head], atol=1e-4, rtol=1e-4)
+
+    def test_flops_as_torch_counts_them(self, name):
+        model = build(name).eval()
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            model(pairs(1))
+        assert forward_flops(model) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("study", "model"), [(study, model) for study in STUDIES for model in study.file.models], ids=str
+)
+def test_parameter_counts_are_the_published_ones(study, model):
+    entry = study.file.models[model]
+    count = count_parameters(build(entry.architecture, **entry.options))
+    batch_norm = {"siamese-classes": 48, "siamese-targets": 48}  # left out in the report's table
+    if study.name == "siamese-resnets":
+        count -= batch_norm.get(model, 0)
+    assert count == entry.published.parameters
+
+
+def test_shared_twin_answers_alike_on_both_sides():
+    torch.manual_seed(0)
+    images = pairs()
+    shared, separate = (Twin(lambda: nn.Sequential(nn.Flatten(), nn.Linear(196, 3)), s) for s in (True, False))
+    assert torch.equal(shared(images)[:, 0], shared(images.flip(1))[:, 1])
+    assert not torch.allclose(separate(images)[:, 0], separate(images.flip(1))[:, 1])
+    assert count_parameters(separate) == 2 * count_parameters(shared)
+
+
+def test_selu_is_torchs():
+    x = torch.linspace(-20, 20, 10_001, requires_grad=True)
+    y = x.detach().clone().requires_grad_()
+    ours, theirs = SELU()(x), nn.functional.selu(y)
+    ours.sum().backward()
+    theirs.sum().backward()
+    # exp(x) − 1 near 0 rounds at float32's step at 1, 1.2e-7, times SCALE·ALPHA = 1.76
+    torch.testing.assert_close(ours, theirs, atol=2.2e-7, rtol=2e-7)
+    torch.testing.assert_close(x.grad, y.grad, atol=2.2e-7, rtol=2e-7)
+
+
+def test_input_convolution_is_torchs():
+    torch.manual_seed(0)
+    ours, theirs = InputConv2d(2, 16, 4, padding=2), nn.Conv2d(2, 16, 4, padding=2)
+    theirs.load_state_dict(ours.state_dict())
+    images = pairs()
+    assert torch.equal(ours(images), theirs(images))
+    assert ours(images).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_architecture_needs_one_file_only(tmp_path, monkeypatch):
+    from twinbench.architectures import catalog
+
+    (tmp_path / "mine.py").write_text(
+        '@register("mine", heads=("target",), parameters=3)\n'
+        "class Mine(nn.Module):\n    def __init__(self, width: int = 3, kind: Literal['a', 'b'] = 'a'): ...\n"
+    )
+    monkeypatch.setattr(catalog, "FOLDER", tmp_path)
+    catalog.architectures.cache_clear()
+    try:
+        mine = catalog.architectures()["mine"]
+    finally:
+        catalog.architectures.cache_clear()
+    assert (mine.module, mine.heads, mine.parameters) == ("twinbench.architectures.mine", ("target",), 3)
+    assert mine.options["width"] == (int, 3)
+    assert mine.options["kind"][1] == "a"

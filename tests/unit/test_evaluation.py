@@ -1,0 +1,155 @@
+"""Metrics and statistics against scikit-learn and by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from sklearn.metrics import accuracy_score, log_loss
+
+from twinbench.architectures.catalog import architectures
+from twinbench.data.pairs import draw_pairs
+from twinbench.data.tensors import load_splits
+from twinbench.evaluation.columns import TRUTH, complete
+from twinbench.evaluation.constant import predict_majority
+from twinbench.evaluation.metrics import metrics
+from twinbench.evaluation.predictions import predict
+from twinbench.evaluation.statistics import Summary, reported, select_folds
+from twinbench.training.replicas import evaluate_model
+
+COUNTS = {"train": 60, "validation": 0, "test": 40}
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    """Made-up predictions of two rounds of 50 test pairs, with both heads."""
+    rng = np.random.default_rng(0)
+    left, right = rng.integers(0, 10, (2, 100), dtype=np.int8)
+    truth = pd.DataFrame({"round": np.repeat([0, 1], 50), "split": "test", "pair": np.tile(np.arange(50), 2)})
+    truth = truth.assign(left_digit=left, right_digit=right, target=(left <= right).astype(np.int8))
+    posterior = rng.uniform(0, 1, 100).astype(np.float32)
+    columns = {
+        "target_logit": rng.normal(0, 2, 100).astype(np.float32),
+        "left_predicted": np.where(rng.random(100) < 0.8, left, 3).astype(np.int8),
+        "right_predicted": np.where(rng.random(100) < 0.7, right, 6).astype(np.int8),
+        "left_nll": rng.exponential(1, 100).astype(np.float32),
+        "right_nll": rng.exponential(1, 100).astype(np.float32),
+        "posterior": posterior,
+    }
+    return truth.assign(fold="all", **columns)
+
+
+def value(table, metric, round_=0, split="test"):
+    (found,) = table.query("metric == @metric and round == @round_ and split == @split")["value"]
+    return found
+
+
+def test_metrics_are_scikit_learns(predictions):
+    table = metrics(predictions, "digits", {"target": 0.5, "digits": 2.0})
+    rows = predictions[predictions["round"] == 1]
+    probability = 1 / (1 + np.exp(-rows["target_logit"].astype(float)))
+    decided = rows["left_predicted"] <= rows["right_predicted"]
+    assert value(table, "accuracy_target", 1) == accuracy_score(rows["target"], probability > 0.5)
+    assert value(table, "accuracy_digits", 1) == value(table, "accuracy", 1) == accuracy_score(rows["target"], decided)
+    assert value(table, "accuracy_posterior", 1) == accuracy_score(rows["target"], rows["posterior"] > 0.5)
+    assert value(table, "target_loss", 1) == pytest.approx(log_loss(rows["target"], probability))
+    right = [accuracy_score(rows[f"{side}_digit"], rows[f"{side}_predicted"]) for side in ("left", "right")]
+    assert value(table, "digit_accuracy", 1) == pytest.approx(np.mean(right))
+    digit_loss = rows["left_nll"].mean() + rows["right_nll"].mean()
+    assert value(table, "digit_loss", 1) == pytest.approx(digit_loss)
+    assert value(table, "loss", 1) == pytest.approx(0.5 * value(table, "target_loss", 1) + 2 * digit_loss)
+
+
+def test_a_missing_head_has_no_rows(predictions):
+    only_target = predictions[[*TRUTH, "fold"]].assign(**complete({"target_logit": predictions["target_logit"]}, 100))
+    names = set(metrics(only_target, "target", {"target": 1.0})["metric"])
+    assert names == {"accuracy", "accuracy_target", "target_loss", "loss"}
+
+
+def test_huge_logits_have_finite_losses(predictions):
+    sure = predictions.assign(target_logit=np.float32(1000.0))
+    wrong = 1 - predictions.loc[predictions["round"] == 0, "target"].mean()
+    assert value(metrics(sure, "target", {"target": 1.0}), "target_loss") == pytest.approx(1000 * wrong)
+
+
+def test_stored_predictions_give_the_metrics_of_training(labels, digits_file):
+    """Two ways to the same numbers: the training loop's own evaluation, and the metrics of the prediction table."""
+    table = draw_pairs(labels, COUNTS, None, seed=1, study="s", rounds=range(1))
+    splits = load_splits(digits_file, table, "all", torch.device("cpu"))[0]
+    torch.manual_seed(0)
+    model = architectures()["twin-lenet"].build()
+    objective = {"target": 1.0, "digits": 1.0}
+    with torch.inference_mode():
+        expected = evaluate_model(model, splits["test"], objective, "digits")
+    truth = table.loc[table["split"] == "test", TRUTH]
+    result = metrics(truth.assign(fold="all", **predict(model.eval(), splits["test"])), "digits", objective)
+    for metric, name in [("accuracy", "accuracy"), ("digit_accuracy", "digit_accuracy"), ("loss", "loss"),
+                         ("target_loss", "target_loss"), ("digit_loss", "digits_loss")]:  # fmt: skip
+        assert value(result, metric) == pytest.approx(expected[name], rel=1e-5), metric  # float32 sums
+
+
+def test_constant_is_the_majority_of_the_training_pairs(labels):
+    pairs = draw_pairs(labels, COUNTS, 2, seed=1, study="s", rounds=range(1))
+    for fold in ("0", "1"):
+        result = metrics(predict_majority(pairs, fold), "target", {"target": 1.0})
+        train = pairs.query("split == 'train' and fold != @fold_number", local_dict={"fold_number": int(fold)})
+        share = train["target"].mean()
+        test = pairs.query("split == 'test'")["target"]
+        assert value(result, "accuracy") == pytest.approx(test.mean() if share > 0.5 else 1 - test.mean())
+        entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
+        assert value(result, "target_loss", split="train") == pytest.approx(entropy, rel=1e-6)  # a float32 logit
+
+
+def tidy(rows):
+    return pd.DataFrame(rows, columns=["study", "model", "fold", "round", "split", "metric", "value"])
+
+
+def test_best_fold_by_validation_accuracy_then_loss():
+    rows = []
+    for fold, (accuracy, loss, test) in enumerate([(0.8, 0.5, 0.99), (0.9, 0.4, 0.7), (0.9, 0.3, 0.6)]):
+        rows += [("s", "m", str(fold), 0, "validation", "accuracy", accuracy),
+                 ("s", "m", str(fold), 0, "validation", "loss", loss),
+                 ("s", "m", str(fold), 0, "test", "accuracy", test)]  # fmt: skip
+    rows.append(("s", "plain", "all", 0, "test", "accuracy", 0.5))
+    table = tidy(rows)
+    chosen = select_folds(table).set_index("model")["fold"]
+    assert chosen.to_dict() == {"m": "2", "plain": "all"}
+    shown = reported(table).query("split == 'test'").set_index("model")["value"]
+    assert shown.to_dict() == {"m": 0.6, "plain": 0.5}
+
+
+def test_fold_selection_does_not_look_at_the_test_split():
+    table = tidy(
+        [("s", "m", f, 0, split, "accuracy", v) for f, split, v in
+         [("0", "validation", 0.8), ("1", "validation", 0.7), ("0", "test", 0.1), ("1", "test", 0.9)]]
+    )  # fmt: skip
+    flipped = table.assign(value=table["value"].where(table["split"] != "test", 1 - table["value"]))
+    assert select_folds(table).equals(select_folds(flipped))
+
+
+def test_summary_and_prediction_interval():
+    values = pd.Series([0.90, 0.92, 0.95, 0.91, np.nan])
+    summary = Summary.of(values)
+    assert (summary.n, summary.mean) == (4, pytest.approx(0.92))
+    assert summary.std == pytest.approx(math.sqrt((0.02**2 + 0 + 0.03**2 + 0.01**2) / 3))
+    low, high = summary.prediction_interval()
+    # scipy's own interval of a t distribution with that location and scale
+    expected = stats.t.interval(0.95, 3, loc=summary.mean, scale=summary.std * math.sqrt(1 + 1 / 4))
+    assert (low, high) == pytest.approx(expected)
+
+
+def test_prediction_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(0.9, 0.02, (4000, 9))
+    covered = 0
+    for row in draws:
+        low, high = Summary.of(pd.Series(row[:8])).prediction_interval()
+        covered += low <= row[8] <= high
+    # Binomial with p = 0.95 and n = 4000: standard error 0.0034
+    assert abs(covered / 4000 - 0.95) < 4 * 0.0034
+
+
+def test_one_value_has_no_interval():
+    assert all(math.isnan(end) for end in Summary.of(pd.Series([0.9])).prediction_interval())

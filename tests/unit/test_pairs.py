@@ -1,0 +1,85 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from twinbench.data.pairs import assign_splits, draw_pairs
+from twinbench.data.tensors import load_splits
+
+
+@pytest.fixture(scope="module")
+def table(labels):
+    counts = {"train": 1000, "validation": 200, "test": 1000}
+    return draw_pairs(labels, counts, None, seed=3, study="s", rounds=range(4))
+
+
+def folded(labels, rounds=range(1)):
+    return draw_pairs(labels, {"train": 80, "validation": 0, "test": 20}, 8, seed=3, study="s", rounds=rounds)
+
+
+def test_counts(table):
+    counts = table.groupby(["round", "split"]).size().unstack()
+    assert counts.columns.tolist() == ["test", "train", "validation"]
+    assert (counts == [1000, 1000, 200]).all(axis=None)
+
+
+def test_target_says_left_at_most_right(table, labels):
+    assert (table["target"] == (table["left_digit"] <= table["right_digit"])).all()
+    train = table[table["split"] != "test"]
+    test = table[table["split"] == "test"]
+    assert (labels["train"][train["left_index"]] == train["left_digit"]).all()
+    assert (labels["test"][test["right_index"]] == test["right_digit"]).all()
+
+
+def test_no_digit_is_used_twice_in_a_round(table):
+    for _, rows in table.groupby("round"):
+        for part in (rows["split"] == "test", rows["split"] != "test"):  # MNIST's test part, and its train part
+            used = np.concatenate([rows.loc[part, "left_index"], rows.loc[part, "right_index"]])
+            assert len(set(used)) == len(used)
+
+
+def test_class_prior(table):
+    # Uniform digits give P(left ≤ right) = 55/100; 8,800 pairs have a standard error of 0.0053.
+    assert abs(table["target"].mean() - 0.55) < 4 * 0.0053
+
+
+def test_a_round_does_not_depend_on_the_others(labels):
+    together, alone = folded(labels, range(3)), folded(labels, range(2, 3))
+    pd.testing.assert_frame_equal(together[together["round"] == 2].reset_index(drop=True), alone)
+
+
+def test_rounds_studies_and_seeds_differ(labels):
+    counts = {"train": 50, "validation": 0, "test": 50}
+    draws = [
+        draw_pairs(labels, counts, None, seed=seed, study=study, rounds=range(round_, round_ + 1))["left_index"]
+        for seed, study, round_ in [(1, "a", 0), (2, "a", 0), (1, "b", 0), (1, "a", 1)]
+    ]
+    assert len({tuple(draw) for draw in draws}) == 4
+
+
+def test_every_training_pair_is_held_out_by_one_fold(labels):
+    table = folded(labels)
+    held_out = [assign_splits(table, str(fold)).query("split == 'validation'")["pair"].tolist() for fold in range(8)]
+    assert [len(pairs) for pairs in held_out] == [10] * 8
+    assert sorted(pair for pairs in held_out for pair in pairs) == list(range(80))
+    assert assign_splits(table, "3")["split"].value_counts().to_dict() == {"train": 70, "validation": 10, "test": 20}
+
+
+def test_tensors_are_the_tables_images_standardised_by_the_training_pairs(labels, digits_file):
+    table = folded(labels)
+    splits = load_splits(digits_file, table, "1", torch.device("cpu"))[0]
+    train = splits["train"].pairs
+    assert train.shape == (70, 2, 14, 14)
+    # float32 sums over 27,440 pixels
+    torch.testing.assert_close(train.mean(), torch.tensor(0.0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(train.std(), torch.tensor(1.0), atol=1e-5, rtol=0)
+    pool = load_file(digits_file)
+    row = assign_splits(table, "1").query("split == 'validation'").iloc[4]
+    raw = pool["train_images"][[row["left_index"], row["right_index"]]]
+    image = splits["validation"].pairs[4]
+    # One scale and shift for both images: standardising keeps the order and the ratios of grey levels.
+    scaled = (raw - raw.min()) / (raw.max() - raw.min())
+    torch.testing.assert_close((image - image.min()) / (image.max() - image.min()), scaled, atol=1e-5, rtol=0)
+    assert splits["validation"].digits[4].tolist() == [row["left_digit"], row["right_digit"]]
+    assert splits["validation"].target[4] == row["target"]

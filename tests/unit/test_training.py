@@ -1,0 +1,162 @@
+"""The training loop against plain PyTorch, and what it promises about seeds, stopping and divergence."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from twinbench.architectures.catalog import architectures
+from twinbench.data.pairs import draw_pairs
+from twinbench.data.tensors import Split, load_splits
+from twinbench.training.early_stopping import EarlyStopping
+from twinbench.training.loop import fit
+from twinbench.training.optimizers import make_optimizer
+from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
+
+TRAINING = {"epochs": 3, "batch_size": 32, "optimizer": {"name": "adam", "lr": 0.01, "momentum": 0.0}}
+OBJECTIVE = {"target": 1.0, "digits": 1.0}
+
+
+@pytest.fixture(scope="module")
+def data(labels, digits_file):
+    table = draw_pairs(labels, {"train": 100, "validation": 50, "test": 50}, None, seed=0, study="s", rounds=range(3))
+    return list(load_splits(digits_file, table, "all", torch.device("cpu")).values())
+
+
+def replicas(data, build=None, training=TRAINING, objective=OBJECTIVE, decision="target", first=0):
+    build = build or architectures()["twin-lenet"].build
+    seeds = [
+        ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 1000 * r + epoch) for r in range(first, first + len(data))
+    ]
+    return LoopReplicas(build, data, seeds, training, objective, decision)
+
+
+def run(data, epochs=3, patience=None, **options):
+    trained = replicas(data, **options)
+    return trained, fit(trained, list(data[0]), epochs, patience)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reference"),
+    [
+        ({"name": "adam", "lr": 0.01}, lambda p: torch.optim.Adam(p, lr=0.01)),
+        ({"name": "sgd", "lr": 0.1, "momentum": 0.0}, lambda p: torch.optim.SGD(p, lr=0.1)),
+        ({"name": "sgd", "lr": 0.01, "momentum": 0.8}, lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.8)),
+    ],
+    ids=["adam", "sgd", "momentum"],
+)
+def test_training_is_the_textbook_loop(data, settings, reference):
+    # In float64: Adam divides by the gradient's size, which blows float32's rounding of the smallest ones up to steps.
+    def build():
+        return architectures()["twin-lenet"].build().double()
+
+    double = {name: Split(split.pairs.double(), split.target, split.digits) for name, split in data[0].items()}
+    trained, _ = run([double], build=build, training=TRAINING | {"optimizer": settings})
+
+    split = double["train"]
+    torch.manual_seed(0)
+    model = build()
+    optimizer = reference(model.parameters())
+    for epoch in (1, 2, 3):
+        torch.manual_seed(epoch)
+        model.train()
+        order = torch.randperm(100)
+        for start in range(0, 100, 32):
+            batch = order[start : start + 32]
+            heads = model(split.pairs[batch])
+            loss = nn.functional.cross_entropy(heads["target"], split.target[batch])
+            loss = loss + nn.functional.cross_entropy(heads["digits"][:, 0], split.digits[batch, 0])
+            loss = loss + nn.functional.cross_entropy(heads["digits"][:, 1], split.digits[batch, 1])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    for name, expected in model.state_dict().items():
+        # The digit losses are averaged in another order. The bias before a batch norm has gradient 0 but for rounding,
+        # about 1e-17, which Adam divides by its epsilon of 1e-8 and takes twelve times: 1e-8, times lr.
+        torch.testing.assert_close(trained.state()[name][0], expected, atol=1e-7, rtol=1e-7)
+
+
+def test_same_seed_same_weights(data):
+    first, second = run(data)[0].state(), run(data)[0].state()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_replica_does_not_depend_on_the_others(data):
+    together = run(data)[0].state()
+    alone = run(data[1:2], first=1)[0].state()
+    assert all(torch.equal(together[name][1], alone[name][0]) for name in alone)
+
+
+def test_history_has_a_row_for_every_replica_epoch_and_split(data):
+    trained, outcome = run(data)
+    assert len(outcome.history) == 3 * 3 * 3
+    last = [row for row in outcome.history if row["epoch"] == 3 and row["replica"] == 2 and row["split"] == "test"]
+    heads = trained.models[2].eval()(data[2]["test"].pairs)
+    right = (heads["target"].argmax(-1) == data[2]["test"].target).float().mean()
+    assert last[0]["accuracy"] == pytest.approx(right.item())
+    assert last[0]["loss"] == pytest.approx(last[0]["target_loss"] + last[0]["digits_loss"], rel=1e-6)
+    assert (outcome.train_seconds > 0).all()
+
+
+def test_an_easy_task_is_learnt(data):
+    # A bright row gives each digit away; guessing gets about 55%.
+    _, outcome = run(
+        data,
+        epochs=30,
+        build=architectures()["siamese-classes-selu"].build,
+        objective={"target": 0.0, "digits": 1.0},
+        decision="digits",
+    )
+    final = [row["accuracy"] for row in outcome.history if row["epoch"] == 30 and row["split"] == "test"]
+    assert min(final) > 0.9
+
+
+def test_early_stopping_by_hand():
+    stopping = EarlyStopping(replicas=2, patience=2)
+    active = np.array([True, True])
+    losses = [[3.0, 3.0], [2.0, 4.0], [2.5, 5.0], [2.0, 1.0]]  # an equal loss, 2.0, is no improvement
+    seen = [stopping.update(epoch, np.array(row), active) for epoch, row in enumerate(losses, start=1)]
+    assert [improved.tolist() for improved, _ in seen] == [[True, True], [True, False], [False, False], [False, True]]
+    assert [ended.tolist() for _, ended in seen] == [[False, False], [False, False], [False, True], [True, False]]
+    assert stopping.best_epoch.tolist() == [2, 4]
+
+
+def test_early_stopping_restores_the_best_weights(data):
+    sgd = {"name": "sgd", "lr": 0.3, "momentum": 0.9}  # large steps: the validation loss goes up and down
+    trained, outcome = run(data, epochs=25, patience=3, training=TRAINING | {"optimizer": sgd})
+    losses = {}
+    for row in outcome.history:
+        if row["split"] == "validation":
+            losses.setdefault(row["replica"], []).append(row["loss"])
+    for r, of_replica in losses.items():
+        best = int(np.argmin(of_replica))
+        assert outcome.best_epoch[r] == best + 1
+        assert outcome.epochs[r] == min(best + 1 + 3, 25)
+        restored = architectures()["twin-lenet"].build()
+        restored.load_state_dict({name: tensor[r] for name, tensor in trained.state().items()})
+        trained.models[r] = restored
+    scores = trained.evaluate("validation", np.ones(3, dtype=bool))
+    for r, of_replica in losses.items():
+        assert scores[r]["loss"] == pytest.approx(min(of_replica), rel=1e-5)
+    assert outcome.epochs.min() < 25, "no replica stopped: the test tests nothing"
+
+
+def test_divergence_is_recorded_and_stops_only_its_replica(data):
+    broken = dict(data[1])
+    pairs = broken["train"].pairs.clone()
+    pairs[0, 0, 0, 0] = float("nan")
+    broken["train"] = Split(pairs, broken["train"].target, broken["train"].digits)
+    _, outcome = run([data[0], broken, data[2]])
+    assert outcome.status == ["ok", "diverged", "ok"]
+    assert outcome.epochs.tolist() == [3, 1, 3]
+    assert "epoch 1" in outcome.reason[1]
+
+
+def test_optimizers_skip_parameters_without_gradient():
+    for settings in ({"name": "adam", "lr": 0.1}, {"name": "sgd", "lr": 0.1, "momentum": 0.5}):
+        used, unused = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+        used.square().sum().backward()
+        make_optimizer([used, unused], settings).step()
+        assert (used < 1).all()
+        assert (unused == 1).all()
+        assert used.grad is None

@@ -1,0 +1,163 @@
+"""What is planned, and what reruns after which edit: dry runs on the finished smoke run."""
+
+import pytest
+
+from tests.conftest import ROOT, Project
+
+AFTER_TRAINING = {"collect": 3, "overview": 1, "report": 1, "archive": 1}
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    return Project(tmp_path_factory.mktemp("fresh"))
+
+
+def test_jobs_of_a_first_run(fresh):
+    assert fresh.planned() == {
+        "mnist": 1, "pairs": 2, "constant": 2, "train": 4 + 4 * 2, "evaluate": 8, "aggregate": 2, "figure": 5,
+        **AFTER_TRAINING,
+    }  # fmt: skip
+
+
+def test_jobs_at_paper_scale(fresh):
+    planned = fresh.planned(scale="paper")
+    # twin-lenet: 4 models × 32 rounds in blocks of 8; siamese-resnets: 4 models × 8 folds × 8 rounds in one block
+    assert planned["train"] == 4 * 4 + 4 * 8
+    assert planned["pairs"] == 4 + 1
+
+
+def test_a_second_run_does_nothing(smoke):
+    assert smoke.planned() == {}
+
+
+def test_a_gpu_model_asks_for_a_gpu(fresh):
+    fresh.edit(
+        "config/studies/twin-lenet.yaml",
+        "    label: weight sharing\n",
+        "    label: weight sharing\n    accelerator: gpu\n",
+    )
+    result = fresh.snakemake("--dry-run")
+    asked = [block for block in result.stdout.split("\n[") + result.stderr.split("\n[") if "gpu=1" in block]
+    assert len(asked) == 1
+    assert "study=twin-lenet, model=shared," in asked[0]
+
+
+def test_more_rounds_train_only_the_new_block(edited):
+    edited.edit("config/studies/twin-lenet.yaml", "test: 200}, rounds: 2}", "test: 200}, rounds: 4}")
+    planned = edited.planned(rounds_per_job=2, studies="[twin-lenet]")
+    # Blocks 0-1 exist; 2-3 is new.
+    assert planned["train"] == 4
+    assert planned["pairs"] == 1
+
+
+def test_removing_a_model_retrains_nothing(edited):
+    text = (edited.folder / "config/studies/siamese-resnets.yaml").read_text(encoding="utf-8")
+    start, end = text.index("  mlp:\n"), text.index("  convnet:\n")
+    (edited.folder / "config/studies/siamese-resnets.yaml").write_text(text[:start] + text[end:], encoding="utf-8")
+    planned = edited.planned()
+    assert planned == {"aggregate": 1, "figure": 3, **AFTER_TRAINING}
+
+
+def test_removing_a_study_trains_nothing(edited):
+    assert set(edited.planned(studies="[twin-lenet]")) <= set(AFTER_TRAINING)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        pytest.param(
+            "src/twinbench/architectures/siamese_resnets.py", "nn.Linear(64, 32)", "nn.Linear(64, 32, bias=True)",
+            {"train": 8, "evaluate": 4, "aggregate": 1, "figure": 3, **AFTER_TRAINING}, id="an architecture family",
+        ),
+        pytest.param(
+            "src/twinbench/training/loop.py", "began = time.perf_counter()", "began = 0 + time.perf_counter()",
+            {"train": 12, "evaluate": 8, "aggregate": 2, "figure": 5, **AFTER_TRAINING}, id="the training loop",
+        ),
+        pytest.param(
+            "src/twinbench/evaluation/metrics.py", "posterior > 0.5", "posterior >= 0.5",
+            {"aggregate": 2, "figure": 5, **AFTER_TRAINING}, id="a metric",
+        ),
+        pytest.param(
+            "src/twinbench/figures/curves.py", "COLUMNS = 4", "COLUMNS = 3",
+            {"figure": 2, "report": 1, "archive": 1}, id="a figure",
+        ),
+        pytest.param(
+            "config/studies/twin-lenet.yaml", "value: 0.167,", "value: 0.168,",
+            {"figure": 2, "overview": 1, "report": 1, "archive": 1}, id="a published number that figures show",
+        ),
+        pytest.param(
+            "config/studies/twin-lenet.yaml", "value: 0.031,", "value: 0.032,",
+            {"report": 1, "archive": 1}, id="a published number of the table",
+        ),
+        pytest.param(
+            "config/studies/twin-lenet.yaml", "lr: 0.01}", "lr: 0.02}",
+            {"train": 4, "evaluate": 4, "aggregate": 1, "figure": 2, **AFTER_TRAINING}, id="a study's learning rate",
+        ),
+        pytest.param(
+            "src/twinbench/report/template.md.j2", "## Provenance", "## Origin",
+            {"report": 1, "archive": 1}, id="the report's template",
+        ),
+        pytest.param(
+            "src/twinbench/training/loop.py", '"""The one training loop:', '"""The only training loop:', {}, id="a docstring",
+        ),
+    ],
+)  # fmt: skip
+def test_an_edit_reruns_what_depends_on_it_and_nothing_else(edited, file, old, new, expected):
+    edited.edit(file, old, new)
+    assert edited.planned() == expected
+
+
+def test_new_modification_times_rerun_nothing(edited):
+    for path in edited.folder.rglob("*"):
+        if path.is_file() and path.relative_to(edited.folder).parts[0] in ("src", "config", "workflow", "resources"):
+            path.touch()
+    assert edited.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"scale": "fast"}, "config/config.yaml: scale: input should be 'smoke', 'quick' or 'paper', not 'fast'"),
+        (
+            {"studies": "[mnist]"},
+            "config/config.yaml: studies: unknown study 'mnist'; allowed: siamese-resnets, twin-lenet",
+        ),
+        (
+            {"sclae": "quick"},
+            "config/config.yaml: sclae: unknown key; allowed: scale, studies, seed, rounds_per_job, data",
+        ),
+    ],
+)
+def test_a_mistake_stops_the_planning_with_one_line(fresh, config, expected):
+    result = fresh.snakemake("--dry-run", **config)
+    assert result.returncode != 0
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
+    assert lines == [expected]
+
+
+def test_an_altered_data_file_fails_by_name_and_writes_nothing(tmp_path):
+    project = Project(tmp_path)
+    path = project.folder / "resources/mnist/t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-100])
+    result = project.snakemake("results/mnist/digits.safetensors", "--cores", "1")
+    assert result.returncode != 0
+    assert "t10k-labels-idx1-ubyte.gz: not a whole gzip file" in result.stderr
+    assert not (project.folder / "results/mnist/digits.safetensors").exists()
+
+
+def test_the_lock_names_no_index_and_hashes_everything():
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "http" not in text
+    assert "index-url" not in text
+    packages = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert all(line.endswith("\\") and "==" in line for line in packages)
+
+
+def test_every_rule_has_log_and_benchmark():
+    missing = []
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for block in path.read_text(encoding="utf-8").split("\nrule ")[1:]:
+            missing += [
+                (block.split(":")[0], key) for key in ("log:", "benchmark:", "script:") if f"    {key}" not in block
+            ]
+    assert missing == []

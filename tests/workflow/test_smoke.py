@@ -1,0 +1,135 @@
+"""The whole workflow at smoke scale on real MNIST: its tables, its report, and that a seed fixes every number."""
+
+import json
+import re
+import zipfile
+
+import pandas as pd
+import pytest
+from safetensors import safe_open
+from sklearn.metrics import accuracy_score
+
+from tests.conftest import Project
+
+STUDIES = {"twin-lenet", "siamese-resnets"}
+
+
+@pytest.fixture(scope="module")
+def results(smoke):
+    return smoke.folder / "results/smoke"
+
+
+@pytest.fixture(scope="module")
+def report(results):
+    return (results / "report.md").read_text(encoding="utf-8")
+
+
+def test_metrics_have_every_model_and_baseline(results):
+    metrics = pd.read_parquet(results / "metrics.parquet")
+    assert list(metrics.columns) == ["study", "model", "fold", "round", "split", "metric", "value"]
+    assert set(metrics["study"]) == STUDIES
+    models = metrics.groupby("study")["model"].unique().map(sorted)
+    assert models["twin-lenet"] == ["auxiliary", "constant", "plain", "shared", "shared-auxiliary"]
+    assert models["siamese-resnets"] == ["constant", "convnet", "mlp", "siamese-classes", "siamese-targets"]
+    accuracy = metrics[metrics["metric"] == "accuracy"]
+    # twin-lenet: 5 models × 2 rounds × (train, test); siamese-resnets: 5 × 2 × 2 folds × (train, validation, test)
+    assert accuracy.groupby("study").size().to_dict() == {"twin-lenet": 20, "siamese-resnets": 60}
+    assert accuracy["value"].between(0, 1).all()
+
+
+def test_metrics_follow_from_the_stored_predictions(results):
+    metrics = pd.read_parquet(results / "metrics.parquet")
+    rows = pd.read_parquet(results / "predictions/siamese-resnets/siamese-classes.parquet")
+    rows = rows.query("fold == '1' and round == 1 and split == 'test'")
+    assert len(rows) == 200
+    expected = accuracy_score(rows["target"], rows["left_predicted"] <= rows["right_predicted"])
+    query = "model == 'siamese-classes' and fold == '1' and round == 1 and split == 'test' and metric == 'accuracy'"
+    assert metrics.query(query)["value"].tolist() == [expected]
+
+
+def test_cells_and_weights(results):
+    cells = pd.read_parquet(results / "cells.parquet")
+    assert len(cells) == 4 * 2 + 4 * 2 * 2
+    assert (cells["status"] == "ok").all()
+    assert (cells["train_seconds"] > 0).all()
+    assert cells.groupby("model")["parameters"].first()["shared-auxiliary"] == 9574
+    folder = results / "cells/twin-lenet/plain/fold-all/rounds-0-1"
+    with safe_open(folder / "weights.safetensors", "numpy") as weights:
+        assert all(weights.get_slice(name).get_shape()[0] == 2 for name in weights.keys())  # noqa: SIM118 - not a dict
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    assert [ended["round"] for ended in record["rounds"]] == [0, 1]
+    assert (record["strategy"], record["threads"], record["device"]) == ("loop", 1, "cpu")
+
+
+def test_training_logs_a_line_an_epoch_with_the_time_left(results):
+    log = (results / "logs/train/twin-lenet/plain/fold-all/rounds-0-1.log").read_text(encoding="utf-8")
+    lines = re.findall(
+        r"epoch \d/2, 2 training: train loss [\d.]+ accuracy [\d.]+%, test loss .* s gone, [\d.]+ s left", log
+    )
+    assert len(lines) == 2
+
+
+def test_report_links_figures_that_exist(results, report):
+    links = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", report)
+    assert len(links) == 6
+    for alt, target in links:
+        assert len(alt) > 10
+        assert (results / target).read_bytes().startswith(b"\x89PNG")
+
+
+def test_report_tables_render(report):
+    lines = report.splitlines()
+    tables = 0
+    for number, line in enumerate(lines):
+        if re.fullmatch(r"\|( --- \|)+", line):
+            tables += 1
+            width = line.count("|")
+            assert lines[number - 2] == "", "a table needs an empty line before its header"
+            rows = [lines[number - 1]]
+            while lines[number + 1 :] and lines[number + 1].startswith("|"):
+                number += 1
+                rows.append(lines[number])
+            assert all(row.count("|") == width for row in rows)
+    assert (
+        tables == 1 + 2 * 2 + 1 + 1
+    )  # what was run; comparison and cost of each study; twin-lenet's others; provenance
+
+
+def test_report_says_what_was_run(report):
+    metrics = {
+        "shared": "weight sharing | 9,574 (as published) | test error",
+        "published": "| 12.7 ± 1.6 % |",
+        "other count": "30,054 (published: 30,006)",
+        "banner": "> **Scale `smoke`: smaller than the published protocols.**",
+        "silent": "### Where the source is silent",
+        "seed": "base seed 2021",
+    }
+    assert [name for name, text in metrics.items() if text not in report] == []
+    assert re.search(r"\b\d{4}-\d\d-\d\d\b", report) is None, "a date would change the report without any change"
+
+
+def test_archive_holds_report_figures_and_tables(results):
+    with zipfile.ZipFile(results / "twinbench-smoke.zip") as archive:
+        names = set(archive.namelist())
+    assert {f"twinbench-smoke/{name}" for name in ("report.md", "metrics.parquet", "figures/overview.png")} <= names
+    assert len([name for name in names if name.endswith(".png")]) == 6
+
+
+def test_html_report_works_offline(smoke):
+    result = smoke.snakemake("--report", "report.zip")
+    assert result.returncode == 0, result.stderr
+    with zipfile.ZipFile(smoke.folder / "report.zip") as archive:
+        names = archive.namelist()
+        (page,) = (name for name in names if name.endswith("report.html"))
+        data = archive.read(page).decode() + "".join(archive.read(n).decode() for n in names if n.endswith(".js"))
+    assert len([name for name in names if name.endswith(".png")]) == 6
+    assert all(category in data for category in (*STUDIES, "all studies"))
+    assert "Mean validation accuracy over the cross-validation folds" in data  # a caption
+
+
+def test_same_seed_same_numbers_whatever_the_cores_and_the_studies(smoke, tmp_path):
+    alone = Project(tmp_path)
+    result = alone.snakemake("--cores", "1", studies="[twin-lenet]")
+    assert result.returncode == 0, result.stderr[-3000:]
+    first, second = (pd.read_parquet(project.folder / "results/smoke/metrics.parquet") for project in (smoke, alone))
+    pd.testing.assert_frame_equal(first.query("study == 'twin-lenet'").reset_index(drop=True), second, check_exact=True)
