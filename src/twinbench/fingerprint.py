@@ -10,26 +10,35 @@ import grimp
 SOURCE = Path(__file__).parent.parent
 
 
+# Says where messages go and changes no result.
+IGNORED = {"twinbench.joblog"}
+
+
 @cache
-def digest(*modules: str, script: str | None = None) -> str:
-    """Return a digest of the code of ``modules`` and of every package module that they import, directly or not.
+def digest(script: Path, *modules: str) -> str:
+    """Return a digest of the code of a script and of all package modules that it imports, directly or not.
 
     Comments, docstrings, layout and modification times do not count.
 
     Args:
-        modules: e.g. ``twinbench.training.cell``.
-        script: a Python file outside the package whose code counts as well.
+        script: a Python file outside the package.
+        modules: package modules that it loads by name, where no import says so, e.g. the one of an architecture.
 
     Raises:
         ModuleNotFoundError: the package has no such module.
     """
     graph = _imports()
-    closure = set(modules)
-    for module in modules:
+    imported = {
+        node.module
+        for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("twinbench.")
+    }
+    closure = set()
+    for module in imported.union(modules) - IGNORED:
         if module not in graph.modules:
             raise ModuleNotFoundError(f"{module} is not a module of twinbench")
-        closure |= graph.find_upstream_modules(module)
-    sources = [_path(module) for module in sorted(closure)] + ([Path(script)] if script else [])
+        closure |= {module} | graph.find_upstream_modules(module)
+    sources = [script] + [_path(module) for module in sorted(closure)]
     return hashlib.sha256("\n".join(_code(path) for path in sources).encode()).hexdigest()[:16]
 
 

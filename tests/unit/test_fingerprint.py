@@ -1,5 +1,6 @@
 import pytest
 
+from tests.conftest import ROOT
 from twinbench import fingerprint
 
 
@@ -13,19 +14,29 @@ def codes(monkeypatch):
     def digest(*modules, **sources):
         changed.clear()
         changed.update({f"{name}.py": source for name, source in sources.items()})
-        return fingerprint.digest.__wrapped__(*modules)
+        return fingerprint.digest.__wrapped__(ROOT / "workflow/scripts/train.py", *modules)
 
     return digest
 
 
-TRAIN = ("twinbench.training.cell", "twinbench.architectures.twin_lenet")
+TRAIN = ("twinbench.architectures.twin_lenet",)
 
 
 def test_digest_follows_imports_and_only_them(codes):
     before = codes(*TRAIN)
-    for module in ("twin_lenet", "twin", "layers", "loop", "replicas", "objectives", "pairs", "seeds"):
+    for module in ("twin_lenet", "twin", "layers", "loop", "replicas", "objectives", "pairs", "seeds", "files"):
         assert codes(*TRAIN, **{module: "changed = 1"}) != before, module
-    for module in ("siamese_resnets", "metrics", "statistics", "curves", "build", "planning", "loading", "fingerprint"):
+    for module in (
+        "siamese_resnets",
+        "metrics",
+        "statistics",
+        "curves",
+        "build",
+        "planning",
+        "loading",
+        "fingerprint",
+        "joblog",
+    ):
         assert codes(*TRAIN, **{module: "changed = 1"}) == before, module
 
 
@@ -44,4 +55,4 @@ def test_comments_docstrings_and_layout_do_not_count(tmp_path):
 
 def test_unknown_module_is_named():
     with pytest.raises(ModuleNotFoundError, match="twinbench.nothing"):
-        fingerprint.digest("twinbench.nothing")
+        fingerprint.digest(ROOT / "workflow/scripts/train.py", "twinbench.nothing")

@@ -22,7 +22,7 @@ rule aggregate:
     params:
         scoring=of_plan(plan.scoring),
         cells=of_plan(plan.cells),
-        code=code("aggregate.py", "twinbench.evaluation.aggregation"),
+        code=code("aggregate.py"),
     script:
         "../scripts/aggregate.py"
 

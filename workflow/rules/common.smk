@@ -35,7 +35,7 @@ wildcard_constraints:
 
 def code(script, *modules):
     """Digest of a script and of the package modules that it runs: an edit of those, and of no others, reruns the rule."""
-    return digest(*modules, script=str(Path(workflow.basedir, "workflow/scripts", script)))
+    return digest(Path(workflow.basedir, "workflow/scripts", script), *modules)
 
 
 def of_cells(pattern):
@@ -80,11 +80,11 @@ def of_plan(method):
     return slice_of_plan
 
 
-def cell_code(script, *modules):
-    """Param function: digest of a script, its modules and the one module that defines the model's architecture."""
+def cell_code(script):
+    """Param function: digest of a script with the one module that defines the model's architecture."""
 
     def digest_of_cell(wildcards):
-        return code(script, *modules, plan.module(wildcards.study, wildcards.model))
+        return code(script, plan.module(wildcards.study, wildcards.model))
 
     return digest_of_cell
 

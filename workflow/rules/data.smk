@@ -16,7 +16,7 @@ rule mnist:
     params:
         source=plan.config.data.source,
         shipped="resources/mnist",
-        code=code("mnist.py", "twinbench.data.mnist"),
+        code=code("mnist.py"),
     script:
         "../scripts/mnist.py"
 
@@ -37,6 +37,6 @@ rule pairs:
         runtime=5,
     params:
         pairs=of_plan(plan.pairs),
-        code=code("pairs.py", "twinbench.data.pairs"),
+        code=code("pairs.py"),
     script:
         "../scripts/pairs.py"

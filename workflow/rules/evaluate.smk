@@ -22,7 +22,7 @@ rule evaluate:
     params:
         cell=of_plan(plan.cell),
         cells=of_plan(plan.cells),
-        code=cell_code("evaluate.py", "twinbench.evaluation.predictions", "twinbench.machine"),
+        code=cell_code("evaluate.py"),
     script:
         "../scripts/evaluate.py"
 
@@ -43,6 +43,6 @@ rule constant:
         runtime=5,
     params:
         folds=of_plan(plan.folds),
-        code=code("constant.py", "twinbench.evaluation.constant"),
+        code=code("constant.py"),
     script:
         "../scripts/constant.py"

@@ -56,6 +56,6 @@ rule overview:
             for study in plan.studies
         },
         caption=captions()["overview"],
-        code=code("overview.py", "twinbench.figures.overview"),
+        code=code("overview.py"),
     script:
         "../scripts/overview.py"

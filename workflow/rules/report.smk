@@ -23,7 +23,7 @@ rule report:
     params:
         plan=plan.report(),
         captions=captions(),
-        code=code("report.py", "twinbench.report.build"),
+        code=code("report.py"),
     script:
         "../scripts/report.py"
 

@@ -22,6 +22,6 @@ rule train:
         gpu=cell_gpus,
     params:
         cell=of_plan(plan.cell),
-        code=cell_code("train.py", "twinbench.training.cell"),
+        code=cell_code("train.py"),
     script:
         "../scripts/train.py"

@@ -1,7 +1,9 @@
 import pandas as pd
 
 from twinbench import joblog
+from twinbench.files import read_parquet, whole
 
 joblog.start(snakemake.log[0])
-tables = map(pd.read_parquet, snakemake.input)
-pd.concat(tables, ignore_index=True).to_parquet(snakemake.output[0], index=False)
+tables = map(read_parquet, snakemake.input)
+with whole(snakemake.output[0]) as path:
+    pd.concat(tables, ignore_index=True).to_parquet(path, index=False)

@@ -1,9 +1,7 @@
-from pathlib import Path
-
-import pandas as pd
-
 from twinbench import joblog
 from twinbench.figures.overview import draw_overview
+from twinbench.files import read_parquet, whole
 
 joblog.start(snakemake.log[0])
-draw_overview(pd.read_parquet(snakemake.input.metrics), snakemake.params.studies, Path(snakemake.output[0]))
+with whole(snakemake.output[0]) as path:
+    draw_overview(read_parquet(snakemake.input.metrics), snakemake.params.studies, path)

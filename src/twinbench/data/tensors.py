@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from twinbench.data.pairs import SPLITS, assign_splits
+from twinbench.files import read_tensors
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def load_splits(digits: Path, pairs: pd.DataFrame, fold: str, device: torch.devi
 
     Grey levels are standardised with the mean and standard deviation of the round's own training split.
     """
-    pool = load_file(digits)
+    pool = read_tensors(digits)
     return {
         int(round_): _standardised(pool, assign_splits(table, fold), device) for round_, table in pairs.groupby("round")
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from twinbench.evaluation.metrics import metrics
+from twinbench.files import read_parquet
 
 
 def study_metrics(predictions: dict[str, Path], scoring: dict[str, dict], study: str) -> pd.DataFrame:
@@ -18,7 +19,7 @@ def study_metrics(predictions: dict[str, Path], scoring: dict[str, dict], study:
     """
     tables = []
     for model, path in predictions.items():
-        table = metrics(pd.read_parquet(path), **scoring[model])
+        table = metrics(read_parquet(path), **scoring[model])
         table.insert(0, "model", model)
         tables.append(table)
     table = pd.concat(tables, ignore_index=True)
@@ -48,7 +49,7 @@ def study_history(histories: list[Path], axes: list[dict[str, str]]) -> pd.DataF
     """Return the training histories of all cells of a study, with study, model and fold in front."""
     tables = []
     for path, names in zip(histories, axes, strict=True):
-        table = pd.read_parquet(path)
+        table = read_parquet(path)
         for position, (name, value) in enumerate(names.items()):
             table.insert(position, name, value)
         tables.append(table)

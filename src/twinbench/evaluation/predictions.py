@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 
 from twinbench.architectures.catalog import architectures
 from twinbench.data.pairs import SPLITS, assign_splits
 from twinbench.data.tensors import Split, load_splits
 from twinbench.evaluation.columns import TRUTH, complete
+from twinbench.files import DataError, read_tensors
 from twinbench.training.objectives import posterior
 from twinbench.training.replicas import EVALUATION_BATCH
 
@@ -30,7 +30,7 @@ def predict_cell(
         A row a pair of every round that did not diverge: the columns of `columns.TRUTH`, fold, and those of
         `columns.complete`.
     """
-    stacked = load_file(weights)
+    stacked = read_tensors(weights)
     ended = json.loads(record.read_text(encoding="utf-8"))["rounds"]
     model = architectures()[cell["architecture"]].build(**cell["options"]).eval()
     tables = []
@@ -39,6 +39,9 @@ def predict_cell(
     for replica, (round_, splits) in enumerate(data.items()):
         if ended[replica]["status"] != "ok":
             continue
+        for name, tensor in stacked.items():
+            if not tensor[replica].isfinite().all():
+                raise DataError(f"{weights}: tensor {name} of round {round_} is not finite, though its training was")
         model.load_state_dict({name: tensor[replica] for name, tensor in stacked.items()})
         for name in SPLITS:
             if name in splits:

@@ -57,4 +57,4 @@ def mark_floor(axes: Axes, accuracy: float, vertical: bool = True) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write the figure as PNG, without the metadata that changes from one matplotlib to the next."""
-    figure.savefig(path, metadata={"Software": None})
+    figure.savefig(path, format="png", metadata={"Software": None})

@@ -9,10 +9,11 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from twinbench import machine
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import count_parameters, forward_flops
 from twinbench.data.tensors import load_splits
+from twinbench.files import read_parquet, whole
+from twinbench.machine import prepare
 from twinbench.provenance import environment
 from twinbench.seeds import derive_seed
 from twinbench.training.loop import fit
@@ -38,10 +39,10 @@ def train_cell(
         history: Parquet, a row a round, epoch and split.
         record: JSON, how each round ended, size and cost of the model, versions and hardware.
     """
-    machine.prepare(threads)
+    prepare(threads)
     device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
     start = time.perf_counter()
-    data = load_splits(digits, pd.read_parquet(pairs), fold, device)
+    data = load_splits(digits, read_parquet(pairs), fold, device)
     data_seconds = time.perf_counter() - start
     log.info("%s/%s fold %s: rounds %s on %s with %d threads", study, model, fold, list(data), device, threads)
 
@@ -58,11 +59,13 @@ def train_cell(
     early_stopping = cell["training"]["early_stopping"]
     outcome = fit(replicas, splits, cell["training"]["epochs"], early_stopping and early_stopping["patience"])
 
-    save_file(replicas.state(), weights)
+    with whole(weights) as path:
+        save_file(replicas.state(), path)
     rounds = list(data)
     frame = pd.DataFrame(outcome.history)
     frame.insert(0, "round", frame.pop("replica").map(dict(enumerate(rounds))))
-    frame.to_parquet(history, index=False)
+    with whole(history) as path:
+        frame.to_parquet(path, index=False)
     ended = [
         {
             "round": round_,
@@ -86,7 +89,8 @@ def train_cell(
         "evaluate_seconds": outcome.evaluate_seconds,
         "environment": environment(),
     }
-    record.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    with whole(record) as path:
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _seeds(seed: int, study: str, fold: str, round_: int) -> ReplicaSeeds:
