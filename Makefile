@@ -1,4 +1,5 @@
 # make report [SCALE=smoke|quick|paper]   run the workflow, end with the report's path
+# make report PARTIAL=1                   report on what exists, and on what is missing and why; trains nothing
 # make html   [SCALE=...]                 the same results as Snakemake's HTML report
 # make test, make lint, make format       checks
 # make lock, make schemas                 regenerate what is derived from pyproject.toml and the config models
@@ -6,12 +7,12 @@
 SCALE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/snakemake --cores all --config scale=$(SCALE)
+SNAKEMAKE = $(BIN)/python workflow/run.py --cores all --config scale=$(SCALE)
 
 .PHONY: report html test lint format lock schemas clean
 
 report: .venv/installed
-	@$(SNAKEMAKE)
+	@$(SNAKEMAKE) $(if $(PARTIAL),partial=true --rerun-triggers mtime input)
 	@echo "Report: results/$(SCALE)/report.md"
 
 html: .venv/installed

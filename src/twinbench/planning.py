@@ -4,6 +4,7 @@ Never imports torch or pandas, like the configuration itself.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from twinbench.architectures.catalog import architectures
@@ -19,6 +20,17 @@ class Plan:
 
     config: Config
     studies: dict[str, Study]
+    missing: tuple[dict[str, str], ...] = ()  # cells that a partial report does without
+
+    def partial(self, record: str) -> "Plan":
+        """Return the plan of a report on what exists: without the cells whose record, a path pattern, is missing.
+
+        A study of which nothing exists is left out.
+        """
+        every = [cell for study in self.studies for cell in self.cells(study)]
+        missing = [cell for cell in every if not Path(record.format(**cell)).exists()]
+        left = {cell["study"] for cell in every if cell not in missing}
+        return Plan(self.config, {name: s for name, s in self.studies.items() if name in left}, tuple(missing))
 
     @property
     def results(self) -> str:
@@ -31,8 +43,9 @@ class Plan:
         return [f"{first}-{min(first + size, rounds) - 1}" for first in range(0, rounds, size)]
 
     def models(self, study: str) -> list[str]:
-        """Return the names of the study's trained models; the constant baseline is not among them."""
-        return list(self.studies[study].file.models)
+        """Return the names of the study's models that have cells; the constant baseline is not among them."""
+        models = self.studies[study].file.models
+        return [model for model in models if self.cells(study, model)] if self.missing else list(models)
 
     def folds(self, study: str) -> list[str]:
         """Return the names of the study's folds; ``["all"]`` without cross-validation."""
@@ -40,12 +53,13 @@ class Plan:
 
     def cells(self, study: str, model: str | None = None) -> list[dict[str, str]]:
         """Return study, model, fold and rounds of every training job of a study, or of one of its models."""
-        return [
+        cells = [
             {"study": study, "model": name, "fold": fold, "rounds": block}
-            for name in ([model] if model else self.models(study))
+            for name in ([model] if model else self.studies[study].file.models)
             for fold in self.folds(study)
             for block in self.blocks(study)
         ]
+        return [cell for cell in cells if cell not in self.missing]
 
     def figures(self) -> list[tuple[str, str]]:
         """Return study and name of every figure."""
@@ -75,7 +89,7 @@ class Plan:
     def labels(self, study: str) -> dict[str, str]:
         """Return the label of every model of a study, the constant baseline last."""
         models = self.studies[study].file.models
-        return {name: model.label for name, model in models.items()} | {CONSTANT: "majority class"}
+        return {name: models[name].label for name in self.models(study)} | {CONSTANT: "majority class"}
 
     def published_accuracy(self, study: str) -> dict[str, float]:
         """Return the published test accuracy of the models that have one (or an error, which is 1 − accuracy)."""
@@ -90,16 +104,17 @@ class Plan:
         """Return, for every model of a study and its baseline, the decision that counts and the objective."""
         constant = {"decision": "target", "objective": {"target": 1.0}}
         models = self.studies[study].file.models
-        return {name: model.model_dump(include={"decision", "objective"}) for name, model in models.items()} | {
-            CONSTANT: constant
-        }
+        trained = {name: models[name].model_dump(include={"decision", "objective"}) for name in self.models(study)}
+        return trained | {CONSTANT: constant}
 
     def report(self) -> dict[str, Any]:
         """Return what the report says of the configuration: every study as it was run and as it was published."""
         studies = {}
         for name, study in self.studies.items():
-            trainings = {model: training.model_dump() for model, training in study.trainings.items()}
+            trainings = {model: study.trainings[model].model_dump() for model in self.models(name)}
+            models = {model: study.file.models[model].model_dump() for model in self.models(name)}
             studies[name] = study.file.model_dump() | {
+                "models": models,
                 "protocol": study.protocol.model_dump(),
                 "trainings": trainings,
                 "reduced": study.file.scales.get(self.config.scale, {}),

@@ -5,14 +5,18 @@ import sys
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import ROOT
-from twinbench.config.loading import ConfigError, load_config, load_studies, load_study
+from twinbench.config.loading import ConfigError, check_data, check_writable, load_config, load_studies, load_study
 from twinbench.config.models import schemas
+from twinbench.data.checksums import CHECKSUMS
 from twinbench.planning import Plan, parse_rounds
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 STUDY = yaml.safe_load((ROOT / "config/studies/siamese-resnets.yaml").read_text(encoding="utf-8"))
+SCALES = ["smoke", "quick", "paper"]
 
 
 def put(tree: dict, path: str, value: object) -> dict:
@@ -45,7 +49,7 @@ def test_shipped_studies_are_valid_at_every_scale(path, scale):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("scal", "quick", "scal: unknown key; allowed: scale, studies, seed, rounds_per_job, data"),
+        ("scal", "quick", "scal: unknown key; allowed: scale, studies, seed, rounds_per_job, data, partial"),
         ("scale", "fast", "scale: input should be 'smoke', 'quick' or 'paper', not 'fast'"),
         ("scale", None, "scale: missing"),
         ("seed", "one", "seed: input should be a valid integer, not 'one'"),
@@ -144,7 +148,7 @@ def test_the_folds_figure_needs_folds(tmp_path):
     ("content", "expected"),
     [
         (b"title: [", "line 1: not valid YAML"),
-        (b"\xff\xfe", "not valid YAML in UTF-8"),
+        (b"\xff\xfe", "not readable as YAML in UTF-8"),
         (b"- 1", "must hold keys and values"),
     ],
 )
@@ -192,3 +196,107 @@ def test_planning_imports_neither_torch_nor_pandas():
     code = "import sys, twinbench.planning, twinbench.fingerprint; print({'torch', 'pandas', 'matplotlib'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("../mnist", "'../mnist' leaves the project"),
+        ("a/../../b", "leaves the project"),
+        ("nowhere", "no folder 'nowhere'; allowed: shipped, download, or a folder with the MNIST files"),
+    ],
+)
+def test_data_source_must_be_a_folder_inside(source, expected):
+    with pytest.raises(ConfigError, match=expected):
+        check_data(source)
+
+
+def test_data_folder_must_hold_the_four_files(tmp_path):
+    for name in list(CHECKSUMS)[:3]:
+        (tmp_path / f"{name}.gz").touch()
+    with pytest.raises(ConfigError, match="has no t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz"):
+        check_data(str(tmp_path))
+    (tmp_path / "t10k-labels-idx1-ubyte").touch()
+    check_data(str(tmp_path))
+
+
+def test_read_only_results_are_refused(tmp_path, monkeypatch):
+    check_writable(str(tmp_path / "results"))  # can be made
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="results cannot be written here"):
+        check_writable(str(tmp_path / "file"))
+    # Root may write everywhere, so the answer of the system is made up here.
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(ConfigError, match="results cannot be written here"):
+        check_writable(str(tmp_path))
+
+
+def test_yaml_bombs_and_huge_files_are_refused(tmp_path):
+    bomb = "\n".join(["a: &a [x, x, x, x, x, x, x, x, x, x]"] + [f"{n}: &{n} [{', '.join([f'*{p}'] * 10)}]" for p, n in zip("abcdefghi", "bcdefghij", strict=True)])  # fmt: skip
+    file = tmp_path / "s.yaml"
+    file.write_text(bomb)
+    with pytest.raises(ConfigError, match=r"line 2: aliases such as \*a are not allowed"):
+        load_study(file, "quick")
+    file.write_text("title: " + "x" * 2_000_000)
+    with pytest.raises(ConfigError, match="larger than 1,000,000 bytes"):
+        load_study(file, "quick")
+    file.write_text("[" * 5000)
+    with pytest.raises(ConfigError, match="not readable|not valid YAML"):
+        load_study(file, "quick")
+
+
+def paths(tree, prefix=()):
+    """Yield the path of every node of a tree of dictionaries and lists."""
+    yield prefix
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in items:
+        yield from paths(value, (*prefix, key))
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(), st.text(max_size=30), st.binary(max_size=5),
+    st.lists(st.integers(), max_size=3), st.dictionaries(st.text(max_size=5), st.integers(), max_size=2), st.dates(),
+    st.sampled_from(["adam", "1e-3", "../..", "target", "\x00", "a\nb", "😀", [[[]]], {"a": {"b": {}}}, 0, -1]),
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(
+    data=st.data(),
+    value=VALUES,
+    how=st.sampled_from(["replace", "remove", "add", "rename"]),
+    scale=st.sampled_from(SCALES),
+)
+def test_a_mutated_study_is_accepted_or_refused_with_one_line(tmp_path_factory, data, value, how, scale):
+    tree = copy.deepcopy(STUDY)
+    *parents, last = data.draw(st.sampled_from([path for path in paths(STUDY) if path]))
+    node = tree
+    for key in parents:
+        node = node[key]
+    if how == "replace":
+        node[last] = value
+    elif how == "remove":
+        del node[last]
+    elif isinstance(node, dict):
+        node[str(value)[:20]] = node[last] if how == "add" else node.pop(last)
+    file = tmp_path_factory.mktemp("fuzz") / "s.yaml"
+    file.write_bytes(yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "surrogatepass"))
+    try:
+        study = load_study(file, scale)
+    except ConfigError as error:
+        assert str(error).startswith(file.as_posix() + ": ")
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert study.protocol.rounds >= 1
+        assert set(study.trainings) == set(study.file.models)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(key=st.sampled_from([*CONFIG, "x"]), value=VALUES)
+def test_a_mutated_config_is_accepted_or_refused_with_one_line(key, value):
+    try:
+        config = load_config(CONFIG | {key: value})
+        load_studies(config, ROOT / "config/studies")
+    except ConfigError as error:
+        assert str(error).startswith("config/config.yaml: ")
+        assert len(str(error).splitlines()) == 1

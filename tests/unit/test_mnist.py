@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 from torch.nn.functional import avg_pool2d
 
 from tests.conftest import ROOT
-from twinbench.data.mnist import CHECKSUMS, pool, write_digits
+from twinbench.data.checksums import CHECKSUMS
+from twinbench.data.mnist import pool, write_digits
 from twinbench.files import DataError
 
 SHIPPED = ROOT / "resources/mnist"

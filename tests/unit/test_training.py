@@ -8,6 +8,7 @@ from torch import nn
 from twinbench.architectures.catalog import architectures
 from twinbench.data.pairs import draw_pairs
 from twinbench.data.tensors import Split, load_splits
+from twinbench.training.checkpoint import Checkpoint, training_key
 from twinbench.training.early_stopping import EarlyStopping
 from twinbench.training.loop import fit
 from twinbench.training.optimizers import make_optimizer
@@ -160,3 +161,66 @@ def test_optimizers_skip_parameters_without_gradient():
         assert (used < 1).all()
         assert (unused == 1).all()
         assert used.grad is None
+
+
+class KilledError(Exception):
+    """Stands for a kill in the middle of a training."""
+
+
+@pytest.mark.parametrize("optimizer", [{"name": "adam", "lr": 0.01}, {"name": "sgd", "lr": 0.1, "momentum": 0.9}])
+def test_a_resumed_training_is_bit_identical(data, tmp_path, optimizer):
+    options = {"training": TRAINING | {"optimizer": optimizer}}
+    expected, uninterrupted = run(data, epochs=12, patience=3, **options)
+
+    killed = replicas(data, **options)
+    train_epoch = killed.train_epoch
+
+    def until_the_kill(epoch, active):
+        if epoch == 6:
+            raise KilledError
+        return train_epoch(epoch, active)
+
+    killed.train_epoch = until_the_kill
+    with pytest.raises(KilledError):
+        fit(killed, list(data[0]), 12, 3, Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
+    resumed = replicas(data, **options)
+    outcome = fit(resumed, list(data[0]), 12, 3, Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
+
+    for name, tensor in expected.state().items():
+        assert torch.equal(tensor, resumed.state()[name]), name
+    assert outcome.epochs.tolist() == uninterrupted.epochs.tolist()
+    assert outcome.best_epoch.tolist() == uninterrupted.best_epoch.tolist()
+    assert outcome.reason == uninterrupted.reason
+    without_time = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in o.history] for o in (outcome, uninterrupted)
+    ]
+    assert without_time[0] == without_time[1]
+
+
+def test_a_checkpoint_of_something_else_is_not_resumed(data, tmp_path):
+    path = tmp_path / "c.safetensors"
+    fit(replicas(data), list(data[0]), 2, None, Checkpoint(path, "key", interval=0))
+    assert Checkpoint(path, "key").load() is not None
+    assert Checkpoint(path, "other key").load() is None
+    path.write_bytes(path.read_bytes()[:-10])
+    assert Checkpoint(path, "key").load() is None
+    assert Checkpoint(tmp_path / "none", "key").load() is None
+
+
+def test_the_key_follows_config_code_and_inputs(tmp_path):
+    pairs = tmp_path / "pairs"
+    keys = set()
+    for content, cell, code in [
+        (b"1", {"lr": 1}, "a"),
+        (b"2", {"lr": 1}, "a"),
+        (b"1", {"lr": 2}, "a"),
+        (b"1", {"lr": 1}, "b"),
+    ]:
+        pairs.write_bytes(content)
+        keys.add(training_key(cell, code, pairs))
+    assert len(keys) == 4
+
+
+def test_short_trainings_write_no_checkpoint(data, tmp_path):
+    fit(replicas(data), list(data[0]), 3, None, Checkpoint(tmp_path / "c.safetensors", "key"))
+    assert list(tmp_path.iterdir()) == []

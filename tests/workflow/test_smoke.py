@@ -64,7 +64,8 @@ def test_cells_and_weights(results):
 def test_training_logs_a_line_an_epoch_with_the_time_left(results):
     log = (results / "logs/train/twin-lenet/plain/fold-all/rounds-0-1.log").read_text(encoding="utf-8")
     lines = re.findall(
-        r"epoch \d/2, 2 training: train loss [\d.]+ accuracy [\d.]+%, test loss .* s gone, [\d.]+ s left", log
+        r"epoch \d/2, 2 training: train loss [\d.]+ accuracy [\d.]+%, test loss .*; [\d.]+ s an epoch, [\d.]+ s left",
+        log,
     )
     assert len(lines) == 2
 

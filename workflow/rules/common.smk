@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from twinbench.config.loading import ConfigError, load_config, load_studies
+from twinbench.config.loading import ConfigError, check_data, check_writable, load_config, load_studies
 from twinbench.figures.catalog import captions, figures
 from twinbench.fingerprint import digest
 from twinbench.planning import CONSTANT, Plan
@@ -11,6 +11,8 @@ from twinbench.planning import CONSTANT, Plan
 try:
     _config = load_config(config)
     plan = Plan(_config, load_studies(_config))
+    check_data(_config.data.source)
+    check_writable("results")
 except ConfigError as error:
     sys.exit(str(error))
 
@@ -20,8 +22,14 @@ PAIRS = f"{RESULTS}/pairs/{{study}}/rounds-{{rounds}}.parquet"
 CELL = f"{RESULTS}/cells/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}"
 PREDICTIONS = f"{RESULTS}/predictions/{{study}}/{{model}}.parquet"
 FIGURE = f"{RESULTS}/figures/{{study}}/{{figure}}.png"
+TRAIN_LOG = f"{RESULTS}/logs/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.log"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
+
+if plan.config.partial:
+    plan = plan.partial(f"{CELL}/record.json")
+    if not plan.studies:
+        sys.exit(f"{RESULTS}: nothing to report on yet, no training has ended")
 
 
 # A name that no study has fails at planning. The constant baseline is no model: it has a rule of its own.

@@ -23,6 +23,7 @@ rule report:
     params:
         plan=plan.report(),
         captions=captions(),
+        missing=[cell | {"log": TRAIN_LOG.format(**cell)} for cell in plan.missing],
         code=code("report.py"),
     script:
         "../scripts/report.py"

@@ -10,7 +10,7 @@ rule train:
         history=f"{CELL}/history.parquet",
         record=f"{CELL}/record.json",
     log:
-        f"{LOGS}/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.log",
+        TRAIN_LOG,
     benchmark:
         f"{BENCHMARKS}/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.tsv"
     conda:
@@ -23,5 +23,6 @@ rule train:
     params:
         cell=of_plan(plan.cell),
         code=cell_code("train.py"),
+        checkpoint=f"{RESULTS}/checkpoints/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.safetensors",
     script:
         "../scripts/train.py"

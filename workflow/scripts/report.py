@@ -9,6 +9,7 @@ with whole(snakemake.output[0]) as path:
     build_report(
         snakemake.params.plan,
         snakemake.params.captions,
+        snakemake.params.missing,
         read_parquet(snakemake.input.metrics),
         read_parquet(snakemake.input.cells),
         Path(snakemake.input.template),

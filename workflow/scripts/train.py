@@ -13,5 +13,7 @@ train_cell(
     pairs=Path(snakemake.input.pairs),
     threads=snakemake.threads,
     gpu=snakemake.resources.gpu > 0,
+    code=snakemake.params.code,
+    checkpoint=Path(snakemake.params.checkpoint),
     **{name: Path(path) for name, path in snakemake.output.items()},
 )

@@ -1,5 +1,6 @@
 """Read and check the configuration: a mistake is one line that names file, key and what is allowed."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,17 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from twinbench.architectures.catalog import architectures
 from twinbench.config.models import Config, Protocol, Strict, StudyFile, Training
+from twinbench.data.checksums import CHECKSUMS
 from twinbench.figures.catalog import figures
+
+MAX_BYTES = 1_000_000
 
 
 class ConfigError(Exception):
     """A mistake in the configuration; the message is one line: file, key, what is wrong, what is allowed."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))  # a key or value may hold line breaks
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,48 @@ def load_study(path: Path, scale: str) -> Study:
     return Study(path.stem, study, protocol, trainings)
 
 
+def check_data(source: str, shipped: str = "resources/mnist") -> None:
+    """Check that ``data.source`` can be what it says; the files' content is verified when they are read.
+
+    Raises:
+        ConfigError: the folder leaves the project by ``..``, is none, or lacks a file.
+    """
+    key = "config/config.yaml: data.source"
+    if source == "download":
+        return
+    folder = Path(shipped if source == "shipped" else source)
+    if ".." in folder.parts:
+        raise ConfigError(
+            f"{key}: {source!r} leaves the project; allowed: shipped, download, a folder inside it, an absolute path"
+        )
+    if not folder.is_dir():
+        raise ConfigError(f"{key}: no folder {source!r}; allowed: shipped, download, or a folder with the MNIST files")
+    for name in CHECKSUMS:
+        if not ((folder / name).is_file() or (folder / f"{name}.gz").is_file()):
+            raise ConfigError(f"{key}: {folder.as_posix()} has no {name} or {name}.gz; allowed: a folder with all four")
+
+
+def check_writable(folder: str) -> None:
+    """Check that results can be written.
+
+    Raises:
+        ConfigError: the folder, or the one it would be made in, is read-only or no folder.
+    """
+    path = Path(folder)
+    nearest = path if path.exists() else path.resolve().parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder}: results cannot be written here; a folder with write permission is needed")
+
+
+def check_file(path: Path) -> None:
+    """Check that a configuration file is YAML in UTF-8 of a sane size, before Snakemake reads it.
+
+    Raises:
+        ConfigError: one line that names file and line.
+    """
+    _read_yaml(path)
+
+
 def _overridden(
     model: type[BaseModel], base: dict[str, Any], override: dict[str, Any], section: str, file: str, at: str, scale: str
 ) -> Any:
@@ -106,16 +155,25 @@ def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    file = path.as_posix()
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{file}: larger than {MAX_BYTES:,} bytes, which no configuration is")
+        text = path.read_text(encoding="utf-8")
+        # An alias of an alias of … is a few lines that unfold to gigabytes; no file here needs one.
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                line = event.start_mark.line + 1
+                raise ConfigError(f"{file}: line {line}: aliases such as *{event.anchor} are not allowed")
+        content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ConfigError(f"{path.as_posix()}: line {line}: not valid YAML: {error.problem}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{path.as_posix()}: not valid YAML in UTF-8: {reason}") from error
+        raise ConfigError(f"{file}: line {line}: not valid YAML: {error.problem}") from error
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"{file}: not readable as YAML in UTF-8: {reason}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path.as_posix()}: the file must hold keys and values")
+        raise ConfigError(f"{file}: the file must hold keys and values")
     return content
 
 

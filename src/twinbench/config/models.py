@@ -40,6 +40,7 @@ class Config(Strict):
     seed: Annotated[int, Field(ge=0)]
     rounds_per_job: Count
     data: Data = Data()
+    partial: bool = False
 
 
 class Pairs(Strict):

@@ -11,13 +11,20 @@ from twinbench.report import tables
 
 
 def build_report(
-    plan: dict, captions: dict[str, str], metrics: pd.DataFrame, cells: pd.DataFrame, template: Path, output: Path
+    plan: dict,
+    captions: dict[str, str],
+    missing: list[dict],
+    metrics: pd.DataFrame,
+    cells: pd.DataFrame,
+    template: Path,
+    output: Path,
 ) -> None:
     """Render the Markdown report.
 
     Args:
         plan: `planning.Plan.report`.
         captions: caption of every figure by name.
+        missing: study, model, fold, rounds and log of each training job that a partial report does without.
         metrics, cells: all studies' tables.
         template: Jinja template.
         output: ``report.md``; figures are linked relative to its folder, as ``figures/<study>/<figure>.png``.
@@ -32,6 +39,7 @@ def build_report(
         plan=plan,
         studies=studies,
         captions=captions,
+        missing=[cell | {"why": _why(Path(cell["log"]))} for cell in missing],
         replicas=len(cells),
         failures=tables.failure_rows(cells),
         environment_rows=tables.environment_rows(cells),
@@ -67,6 +75,13 @@ def _best(study: dict, values: pd.DataFrame) -> str:
     best = means.idxmax()
     summary = Summary.of(rows.loc[rows["model"] == best, "value"])
     return f"{study['labels'][best]}, {tables.summary_text(summary, 'accuracy')}"
+
+
+def _why(log: Path) -> str:
+    """Return the last lines of a training job's log, as much as one sees of why it did not end."""
+    if not log.exists():
+        return "not started: there is no log"
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]) or "the log is empty"
 
 
 def _yaml(value: object) -> str:

@@ -13,9 +13,11 @@ from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import count_parameters, forward_flops
 from twinbench.data.tensors import load_splits
 from twinbench.files import read_parquet, whole
+from twinbench.gpu_slots import claim_gpu
 from twinbench.machine import prepare
 from twinbench.provenance import environment
 from twinbench.seeds import derive_seed
+from twinbench.training.checkpoint import Checkpoint, training_key
 from twinbench.training.loop import fit
 from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
 
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 
 def train_cell(
     cell: dict, *, study: str, model: str, fold: str, digits: Path, pairs: Path, threads: int, gpu: bool,
-    weights: Path, history: Path, record: Path,
+    code: str, checkpoint: Path, weights: Path, history: Path, record: Path,
 ) -> None:  # fmt: skip
     """Train one replica for every round in the pair table and write what came out.
 
@@ -35,11 +37,15 @@ def train_cell(
         pairs: pair table (`data.pairs.draw_pairs`) of the rounds to train.
         threads: processor threads that torch may use.
         gpu: whether to use a GPU if there is one.
+        code: digest of the code; a checkpoint of other code is not resumed from.
+        checkpoint: where a job that takes more than a minute notes how far it is.
         weights: safetensors, every tensor stacked over the rounds to (R, …).
         history: Parquet, a row a round, epoch and split.
         record: JSON, how each round ended, size and cost of the model, versions and hardware.
     """
     prepare(threads)
+    if gpu:
+        claim_gpu(torch.cuda.device_count())  # asks the driver, and does not start CUDA
     device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
     start = time.perf_counter()
     data = load_splits(digits, read_parquet(pairs), fold, device)
@@ -57,7 +63,8 @@ def train_cell(
     )
     splits = list(next(iter(data.values())))
     early_stopping = cell["training"]["early_stopping"]
-    outcome = fit(replicas, splits, cell["training"]["epochs"], early_stopping and early_stopping["patience"])
+    saved = Checkpoint(checkpoint, training_key(cell, code, digits, pairs))
+    outcome = fit(replicas, splits, cell["training"]["epochs"], early_stopping and early_stopping["patience"], saved)
 
     with whole(weights) as path:
         save_file(replicas.state(), path)
@@ -91,6 +98,7 @@ def train_cell(
     }
     with whole(record) as path:
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    saved.remove()
 
 
 def _seeds(seed: int, study: str, fold: str, round_: int) -> ReplicaSeeds:

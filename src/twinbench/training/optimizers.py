@@ -21,6 +21,15 @@ class Adam:
         self.second = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
 
+    def state(self) -> dict[str, Tensor]:
+        """Return the moments and step counts by name, the tensors themselves."""
+        return _numbered(first=self.first, second=self.second, steps=self.steps)
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
+
     @torch.no_grad()
     def step(self) -> None:
         """Update every parameter that has a gradient, and clear the gradients."""
@@ -41,6 +50,16 @@ class SGD:
         self.parameters, self.lr, self.momentum = list(parameters), lr, momentum
         self.velocity: list[Tensor | None] = [None] * len(self.parameters)
 
+    def state(self) -> dict[str, Tensor]:
+        """Return the velocities by name; a parameter that never had a gradient, or no momentum, has none."""
+        return _numbered(velocity=self.velocity)
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        for index, parameter in enumerate(self.parameters):
+            if (velocity := state.get(f"velocity.{index}")) is not None:
+                self.velocity[index] = torch.empty_like(parameter).copy_(velocity)
+
     @torch.no_grad()
     def step(self) -> None:
         """Update every parameter that has a gradient, and clear the gradients."""
@@ -54,6 +73,10 @@ class SGD:
         for index, buffer in zip(trained, velocity, strict=True):
             self.velocity[index] = buffer
         clear_gradients(self.parameters)
+
+
+def _numbered(**lists: list[Tensor | None]) -> dict[str, Tensor]:
+    return {f"{name}.{i}": t for name, tensors in lists.items() for i, t in enumerate(tensors) if t is not None}
 
 
 def clear_gradients(parameters: Iterable[Tensor]) -> None:

@@ -85,6 +85,25 @@ class LoopReplicas:
         for r in np.flatnonzero(improved):
             self.best[r] = {name: tensor.clone() for name, tensor in self.models[r].state_dict().items()}
 
+    def checkpoint(self) -> dict[str, Tensor]:
+        """Return everything that training changes, by name: weights, best weights and the optimisers' state."""
+        tensors = {}
+        for r, (model, best, optimizer) in enumerate(zip(self.models, self.best, self.optimizers, strict=True)):
+            parts = {"model": model.state_dict(), "best": best or {}, "optimizer": optimizer.state()}
+            tensors |= {f"{r}/{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
+        return tensors
+
+    def resume(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `checkpoint` returned."""
+        parts: dict[tuple[int, str], dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            r, part, name = key.split("/")
+            parts.setdefault((int(r), part), {})[name] = tensor
+        for r, (model, optimizer) in enumerate(zip(self.models, self.optimizers, strict=True)):
+            model.load_state_dict(parts[r, "model"])
+            optimizer.load(parts.get((r, "optimizer"), {}))
+            self.best[r] = parts.get((r, "best"))
+
     def state(self) -> dict[str, Tensor]:
         """Return the best weights where some were kept, else the present ones, stacked to (R, …) on the CPU."""
         states = [best or model.state_dict() for best, model in zip(self.best, self.models, strict=True)]

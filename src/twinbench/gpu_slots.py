@@ -1,0 +1,59 @@
+"""One GPU for each job: Snakemake counts GPUs and assigns none, so two jobs could land on one card.
+
+A slot is a lock file in the machine's temporary folder, one a GPU, which all runs on the machine share. The lock belongs
+to the process: the system frees it when the owner dies, however it dies.
+"""
+
+import fcntl
+import logging
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+log = logging.getLogger(__name__)
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+_held: list[IO] = []  # keeps the lock files open, and so locked, until the process ends
+
+
+def claim_gpu(count: int, folder: Path | None = None, poll: float = 1.0) -> str | None:
+    """Take a free GPU for the rest of this process and make it the only visible one; wait if none is free.
+
+    Call it before CUDA starts. Where ``CUDA_VISIBLE_DEVICES`` is set already, a scheduler has assigned the GPU, and
+    nothing is done.
+
+    Args:
+        count: number of GPUs of the machine.
+        folder: where the lock files are; by default one of this user's in the temporary folder.
+        poll: seconds between two looks for a free slot.
+
+    Returns:
+        The index of the GPU, as in ``CUDA_VISIBLE_DEVICES``; None without a GPU or where a scheduler assigned it.
+    """
+    if count == 0 or VISIBLE in os.environ:
+        return None
+    folder = folder or Path(tempfile.gettempdir()) / f"twinbench-gpus-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    waiting = False
+    while True:
+        for index in range(count):
+            if _lock(folder / f"{index}.lock"):
+                os.environ[VISIBLE] = str(index)
+                log.info("took GPU %d of %d", index, count)
+                return str(index)
+        if not waiting:
+            log.info("all %d GPUs are taken, waiting for one", count)
+            waiting = True
+        time.sleep(poll)
+
+
+def _lock(path: Path) -> bool:
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    _held.append(file)
+    return True

@@ -1,0 +1,11 @@
+# Snakemake reads config.yaml itself, and reports what it cannot read with a traceback; this says it in one line.
+
+import sys
+from pathlib import Path
+
+from twinbench.config.loading import ConfigError, check_file
+
+try:
+    check_file(Path("config/config.yaml"))
+except ConfigError as error:
+    sys.exit(str(error))

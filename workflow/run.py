@@ -1,0 +1,69 @@
+"""Run Snakemake as `make report` does: beside no other run of this folder, and after tidying up a killed one.
+
+`kill -9` leaves Snakemake's lock, and jobs that nobody waits for. Where no Snakemake of this folder is alive, the lock
+is stale: it is cleared, and the jobs are ended. A living one is left alone.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parent.parent
+
+
+def processes() -> list[tuple[psutil.Process, list[str]]]:
+    """Return the other processes that work in this folder, with their command lines."""
+    mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid not in mine and Path(process.cwd()) == ROOT:
+                found.append((process, process.cmdline()))
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue  # another user's, or gone
+    return found
+
+
+def is_snakemake(command: list[str]) -> bool:
+    """Return whether a command line is Snakemake's own."""
+    return any(Path(word).name == "snakemake" for word in command[:3])
+
+
+def is_job(command: list[str]) -> bool:
+    """Return whether a command line runs a rule's script."""
+    return any(".snakemake/scripts/" in word for word in command)
+
+
+def tidy_up() -> None:
+    """End the jobs and clear the lock of a run that is gone.
+
+    Raises:
+        SystemExit: a run of this folder is alive.
+    """
+    others = processes()
+    alive = [process for process, command in others if is_snakemake(command)]
+    if alive:
+        sys.exit(
+            f"Snakemake already runs in this folder (process {alive[0].pid}): wait for it, or stop it, and try again"
+        )
+    orphans = [process for process, command in others if is_job(command)]
+    for process in orphans:
+        process.terminate()
+    for process in psutil.wait_procs(orphans, timeout=5)[1]:
+        process.kill()
+    if orphans:
+        print(f"ended {len(orphans)} jobs of a run that was killed", file=sys.stderr)
+    locks = list((ROOT / ".snakemake/locks").glob("*.lock"))
+    for lock in locks:
+        lock.unlink(missing_ok=True)
+    if locks:
+        print("cleared the lock of a run that is gone", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    tidy_up()
+    # The bin folder of this very Python: no shell needs to have activated it.
+    sys.exit(subprocess.call([Path(sys.executable).with_name("snakemake"), *sys.argv[1:]], cwd=ROOT))
