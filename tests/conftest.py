@@ -61,6 +61,21 @@ class Project:
             cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
 
+    def report(self, *arguments: str, **config: object) -> subprocess.Popen:
+        """Start what `make report` runs, at smoke scale, in a process group of its own."""
+        settings = [f"{key}={value}" for key, value in ({"scale": "smoke"} | config).items()]
+        return subprocess.Popen(
+            [sys.executable, "workflow/run.py", "--cores", "2", *arguments, "--config", *settings],
+            cwd=self.folder, env=os.environ | {"PYTHONPATH": str(self.folder / "src")}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def copy(self, folder: Path) -> "Project":
+        """Return a copy of everything, results and Snakemake's notes included."""
+        copied = object.__new__(Project)
+        copied.folder = shutil.copytree(self.folder, folder / "project", symlinks=True)
+        return copied
+
     def planned(self, **config: object) -> dict[str, int]:
         """Return how many jobs of each rule a run would do now, `all` and the total left out."""
         result = self.snakemake("--dry-run", **config)

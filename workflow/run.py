@@ -44,11 +44,9 @@ def tidy_up() -> None:
         SystemExit: a run of this folder is alive.
     """
     others = processes()
-    alive = [process for process, command in others if is_snakemake(command)]
+    alive = [process.pid for process, command in others if is_snakemake(command)]
     if alive:
-        sys.exit(
-            f"Snakemake already runs in this folder (process {alive[0].pid}): wait for it, or stop it, and try again"
-        )
+        sys.exit(f"Snakemake already runs in this folder (process {alive[0]}): wait for it or stop it, then try again")
     orphans = [process for process, command in others if is_job(command)]
     for process in orphans:
         process.terminate()

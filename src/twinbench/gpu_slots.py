@@ -1,10 +1,9 @@
 """One GPU for each job: Snakemake counts GPUs and assigns none, so two jobs could land on one card.
 
-A slot is a lock file in the machine's temporary folder, one a GPU, which all runs on the machine share. The lock belongs
-to the process: the system frees it when the owner dies, however it dies.
+A slot is a lock file in the machine's temporary folder, one a GPU, which all runs on the machine share. The lock
+belongs to the process: the system frees it when the owner dies, however it dies.
 """
 
-import fcntl
 import logging
 import os
 import tempfile
@@ -49,6 +48,8 @@ def claim_gpu(count: int, folder: Path | None = None, poll: float = 1.0) -> str 
 
 
 def _lock(path: Path) -> bool:
+    import fcntl  # not on Windows, where jobs without a GPU must still run
+
     file = path.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -128,9 +128,9 @@ def test_html_report_works_offline(smoke):
     assert "Mean validation accuracy over the cross-validation folds" in data  # a caption
 
 
-def test_same_seed_same_numbers_whatever_the_cores_and_the_studies(smoke, tmp_path):
+def test_same_seed_same_numbers_whatever_the_cores_the_studies_and_the_block_size(smoke, tmp_path):
     alone = Project(tmp_path)
-    result = alone.snakemake("--cores", "1", studies="[twin-lenet]")
+    result = alone.snakemake("--cores", "1", studies="[twin-lenet]", rounds_per_job=1)
     assert result.returncode == 0, result.stderr[-3000:]
     first, second = (pd.read_parquet(project.folder / "results/smoke/metrics.parquet") for project in (smoke, alone))
     pd.testing.assert_frame_equal(first.query("study == 'twin-lenet'").reset_index(drop=True), second, check_exact=True)

@@ -40,7 +40,7 @@ class Config(Strict):
     seed: Annotated[int, Field(ge=0)]
     rounds_per_job: Count
     data: Data = Data()
-    partial: bool = False
+    partial: Annotated[bool, Field(strict=False)] = False  # a command line gives it as text
 
 
 class Pairs(Strict):
