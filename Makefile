@@ -2,6 +2,7 @@
 # make report PARTIAL=1                   report on what exists, and on what is missing and why; trains nothing
 # make html   [SCALE=...]                 the same results as Snakemake's HTML report
 # make test, make lint, make format       checks
+# make soak                               kill the workflow at random moments, 50 times, and compare every number
 # make lock, make schemas                 regenerate what is derived from pyproject.toml and the config models
 
 SCALE ?= quick
@@ -9,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE = $(BIN)/python workflow/run.py --cores all --config scale=$(SCALE)
 
-.PHONY: report html test lint format lock schemas clean
+.PHONY: report html test soak lint format lock schemas clean
 
 report: .venv/installed
 	@$(SNAKEMAKE) $(if $(PARTIAL),partial=true --rerun-triggers mtime input)
@@ -21,6 +22,9 @@ html: .venv/installed
 
 test: .venv/installed
 	@$(BIN)/pytest
+
+soak: .venv/installed
+	@$(BIN)/python -m tests.soak
 
 lint: .venv/installed
 	$(BIN)/ruff check
