@@ -45,7 +45,7 @@ schemas: .venv/installed
 	$(BIN)/python -m twinbench.config.models workflow/schemas
 
 clean:
-	rm -rf results/smoke results/quick .snakemake
+	rm -rf results/smoke results/quick
 
 # The lock pins uv too, so that even the installer is checked against its hash. Everything is compiled to bytecode once,
 # also where PYTHONDONTWRITEBYTECODE is set: importing torch takes twice as long otherwise.
@@ -55,5 +55,5 @@ clean:
 	sed -n '/^uv==/,/# via/p' requirements.lock > .venv/uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --offline --editable .
 	@touch $@

@@ -29,7 +29,8 @@ def processes() -> list[tuple[psutil.Process, list[str]]]:
 
 def is_snakemake(command: list[str]) -> bool:
     """Return whether a command line is Snakemake's own."""
-    return any(Path(word).name == "snakemake" for word in command[:3])
+    program, *words = [Path(word).name for word in command[:3]] or [""]
+    return program == "snakemake" or (program.startswith("python") and "snakemake" in words)
 
 
 def is_job(command: list[str]) -> bool:

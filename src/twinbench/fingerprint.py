@@ -26,13 +26,17 @@ def digest(script: Path, *modules: str) -> str:
 
     Raises:
         ModuleNotFoundError: the package has no such module.
+        ValueError: the script imports the package in a way that cannot be followed.
     """
     graph = _imports()
-    imported = {
-        node.module
-        for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("twinbench.")
-    }
+    imported = set()
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import) and any(alias.name.startswith("twinbench") for alias in node.names):
+            raise ValueError(f"{script}: write `from twinbench.module import name`, which a digest can follow")
+        if isinstance(node, ast.ImportFrom) and node.module == "twinbench":
+            imported |= {f"twinbench.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module.startswith("twinbench."):
+            imported.add(node.module)
     closure = set()
     for module in imported.union(modules) - IGNORED:
         if module not in graph.modules:

@@ -38,8 +38,9 @@ class Plan:
         return f"results/{self.config.scale}"
 
     def blocks(self, study: str) -> list[str]:
-        """Return the study's blocks of rounds, e.g. ``["0-7", "8-15"]``: more rounds only add blocks."""
-        size, rounds = self.config.rounds_per_job, self.studies[study].protocol.rounds
+        """Return the study's blocks of rounds, e.g. ``["0-7", "8-15"]``: more rounds only add blocks to full ones."""
+        size = self.studies[study].file.rounds_per_job or self.config.rounds_per_job
+        rounds = self.studies[study].protocol.rounds
         return [f"{first}-{min(first + size, rounds) - 1}" for first in range(0, rounds, size)]
 
     def models(self, study: str) -> list[str]:

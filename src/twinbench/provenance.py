@@ -4,12 +4,13 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
-PACKAGES = ("numpy", "pandas", "pyarrow", "safetensors", "torch")
+PACKAGES = ("numpy", "pandas", "pyarrow", "safetensors", "snakemake", "torch", "torchvision", "twinbench")
 
 
 def environment() -> dict[str, str]:
     """Return versions of Python and of the packages that shape a result, and the machine's processor."""
-    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    installed = {package.metadata["Name"]: package.version for package in importlib.metadata.distributions()}
+    versions = {package: installed.get(package, "not installed") for package in PACKAGES}
     return {"python": platform.python_version(), **versions, "system": platform.system(), "processor": processor()}
 
 

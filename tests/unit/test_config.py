@@ -92,7 +92,7 @@ MISTAKES = [
     ("models.mlp.architecture", "mlp", "models.mlp.architecture: unknown 'mlp'; allowed: convnet-selu, mlp-selu"),
     ("models.mlp.options", {"width": 3}, "models.mlp.options.width: unknown key; allowed: none"),
     ("models.mlp.objective", {"digits": 1}, "models.mlp.objective.digits: mlp-selu has no digits head; allowed: target"),
-    ("models.mlp.objective", {"target": 0}, "models.mlp.objective.one of target and digits must be above 0"),
+    ("models.mlp.objective", {"target": 0}, "models.mlp.objective: no head is trained; allowed: target, digits or both above 0"),
     ("models.mlp.decision", "digits", "models.mlp.decision: mlp-selu has no digits head; allowed: target"),
     ("models.mlp.accelerator", "tpu", "models.mlp.accelerator: input should be 'cpu' or 'gpu', not 'tpu'"),
     ("models.mlp.training", {"batch": 2}, "models.mlp.training.batch: unknown key; allowed: epochs, batch_size, optimizer, early_stopping"),
@@ -102,6 +102,10 @@ MISTAKES = [
     ("models.constant", STUDY["models"]["mlp"], "models.constant: every study has this baseline already"),
     ("figures", ["curves", "pie"], "figures: unknown figure 'pie'; allowed: curves, folds, rounds"),
     ("title", None, "title: missing"),
+    ("figures", ["curves", "curves"], "figures: 'curves' is named twice"),
+    ("training.optimizer.momentum", 0.9, "training.optimizer.momentum: adam has none; allowed with sgd"),
+    ("training.batch_size", 437, "training.batch_size: 437 leaves a last batch of 1 of 875 training pairs"),
+    ("scales.paper", {"protocol": {"rounds": 0}}, "scales.paper.protocol.rounds: input should be greater than or equal to 1, not 0"),
 ]  # fmt: skip
 
 
@@ -115,6 +119,28 @@ def test_study_mistakes_name_file_key_and_what_is_allowed(tmp_path, path, value,
     message = str(error.value)
     assert message.startswith(f"{file.as_posix()}: {expected}")
     assert "\n" not in message
+
+
+def test_a_misspelt_key_is_named_rather_than_the_missing_one():
+    with pytest.raises(
+        ConfigError, match=r"^config/config.yaml: sead: unknown key; allowed: scale, .* \(and 1 more\)$"
+    ):
+        load_config(put(put(CONFIG, "seed", None), "sead", 3))
+
+
+def test_an_untrained_head_cannot_decide(tmp_path):
+    raw = yaml.safe_load((ROOT / "config/studies/twin-lenet.yaml").read_text(encoding="utf-8"))
+    file = tmp_path / "s.yaml"
+    file.write_text(yaml.safe_dump(put(raw, "models.plain.objective", {"digits": 1})), encoding="utf-8")
+    with pytest.raises(ConfigError, match="models.plain.decision: the target head is not trained; allowed: digits"):
+        load_study(file, "paper")
+
+
+def test_a_key_named_twice_is_refused(tmp_path):
+    file = tmp_path / "s.yaml"
+    file.write_text("title: a\ntitle: b\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="line 2: not valid YAML: key 'title' is named twice"):
+        load_study(file, "quick")
 
 
 def test_options_are_checked_against_the_architecture(tmp_path):
@@ -161,7 +187,7 @@ def test_unreadable_study_files(tmp_path, content, expected):
 
 def test_a_scale_changes_what_it_says_and_nothing_else():
     quick, paper = (load_study(ROOT / "config/studies/siamese-resnets.yaml", scale) for scale in ("quick", "paper"))
-    assert quick.protocol.model_dump() | {"rounds": 8} == paper.protocol.model_dump()
+    assert quick.protocol.model_dump() | {"rounds": 8} == paper.protocol.model_dump() != quick.protocol.model_dump()
     assert quick.trainings == paper.trainings
 
 

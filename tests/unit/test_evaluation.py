@@ -17,6 +17,7 @@ from twinbench.evaluation.constant import predict_majority
 from twinbench.evaluation.metrics import metrics
 from twinbench.evaluation.predictions import predict
 from twinbench.evaluation.statistics import Summary, reported, select_folds
+from twinbench.report import tables
 from twinbench.training.replicas import evaluate_model
 
 COUNTS = {"train": 60, "validation": 0, "test": 40}
@@ -138,6 +139,8 @@ def test_summary_and_prediction_interval():
     # scipy's own interval of a t distribution with that location and scale
     expected = stats.t.interval(0.95, 3, loc=summary.mean, scale=summary.std * math.sqrt(1 + 1 / 4))
     assert (low, high) == pytest.approx(expected)
+    expected = stats.t.interval(0.95, 3, loc=summary.mean, scale=summary.std * math.sqrt(1 / 32 + 1 / 4))
+    assert summary.prediction_interval(of=32) == pytest.approx(expected)
 
 
 def test_prediction_interval_covers_as_often_as_it_says():
@@ -153,3 +156,26 @@ def test_prediction_interval_covers_as_often_as_it_says():
 
 def test_one_value_has_no_interval():
     assert all(math.isnan(end) for end in Summary.of(pd.Series([0.9])).prediction_interval())
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "std", "text"),
+    [
+        (0.0521, "error", 0.0129, "5.2 ± 1.3 %"), (0.9, "accuracy", None, "90.0 %"), (0.5372, "loss", 0.091, "0.54 ± 0.09"),
+        (118.4, "seconds", 12.6, "118 ± 13"), (1.234, "seconds", 0.05, "1.23 ± 0.05"), (0.0, "loss", None, "0"),
+        (0.0712, "seconds", None, "0.071"),
+    ],
+)  # fmt: skip
+def test_values_are_written_to_the_first_digit_of_their_deviation(value, metric, std, text):
+    assert tables.value_text(value, metric, std) == text
+
+
+def test_verdict_needs_five_rounds_and_knows_how_many_were_published():
+    published = {"metric": "error", "value": 0.10, "n": 1}
+    rounds = pd.Series([0.08, 0.09, 0.10, 0.11, 0.12, 0.13])  # mean 0.105, std 0.0187
+    assert tables.verdict(Summary.of(rounds[:4]), published) == "–"
+    assert tables.verdict(Summary.of(rounds), published) == "yes"
+    # t(5) = 2.571: one more round within 0.105 ± 0.0519, the mean of 32 within ± 0.0214
+    assert tables.verdict(Summary.of(rounds), published | {"value": 0.15}) == "yes"
+    assert tables.verdict(Summary.of(rounds), published | {"value": 0.15, "n": 32}) == "no"
+    assert tables.verdict(Summary.of(rounds), published | {"metric": "seconds"}) == "–"

@@ -1,5 +1,7 @@
 """The training loop against plain PyTorch, and what it promises about seeds, stopping and divergence."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 from twinbench.architectures.catalog import architectures
 from twinbench.data.pairs import draw_pairs
 from twinbench.data.tensors import Split, load_splits
+from twinbench.training.cell import _seeds
 from twinbench.training.checkpoint import Checkpoint, training_key
 from twinbench.training.early_stopping import EarlyStopping
 from twinbench.training.loop import fit
@@ -224,3 +227,11 @@ def test_the_key_follows_config_code_and_inputs(tmp_path):
 def test_short_trainings_write_no_checkpoint(data, tmp_path):
     fit(replicas(data), list(data[0]), 3, None, Checkpoint(tmp_path / "c.safetensors", "key"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_seeds_differ_by_round_fold_and_study_and_not_by_model():
+    weights = {_seeds(1, *axes).weights for axes in [("s", "0", 0), ("s", "0", 1), ("s", "1", 0), ("t", "0", 0)]}
+    assert len(weights) == 4
+    seeds = _seeds(1, "s", "0", 0)
+    assert len({seeds.epoch(1), seeds.epoch(2), seeds.weights}) == 3
+    assert "model" not in inspect.signature(_seeds).parameters

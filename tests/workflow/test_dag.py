@@ -21,32 +21,32 @@ def test_jobs_of_a_first_run(fresh):
 
 def test_jobs_at_paper_scale(fresh):
     planned = fresh.planned(scale="paper")
-    # twin-lenet: 4 models × 32 rounds in blocks of 8; siamese-resnets: 4 models × 8 folds × 8 rounds in one block
-    assert planned["train"] == 4 * 4 + 4 * 8
-    assert planned["pairs"] == 4 + 1
+    # twin-lenet: 4 models × 32 rounds in blocks of 8; siamese-resnets: 4 models × 8 folds × 8 rounds in blocks of 2
+    assert planned["train"] == 4 * 4 + 4 * 8 * 4
+    assert planned["pairs"] == 4 + 4
 
 
 def test_a_second_run_does_nothing(smoke):
     assert smoke.planned() == {}
 
 
-def test_a_gpu_model_asks_for_a_gpu(fresh):
-    fresh.edit(
+def test_a_gpu_model_asks_for_a_gpu(edited):
+    edited.edit(
         "config/studies/twin-lenet.yaml",
         "    label: weight sharing\n",
         "    label: weight sharing\n    accelerator: gpu\n",
     )
-    result = fresh.snakemake("--dry-run")
+    result = edited.snakemake("--dry-run")
     asked = [block for block in result.stdout.split("\n[") + result.stderr.split("\n[") if "gpu=1" in block]
     assert len(asked) == 1
     assert "study=twin-lenet, model=shared," in asked[0]
 
 
 def test_more_rounds_train_only_the_new_block(edited):
-    edited.edit("config/studies/twin-lenet.yaml", "test: 200}, rounds: 2}", "test: 200}, rounds: 4}")
-    planned = edited.planned(rounds_per_job=2, studies="[twin-lenet]")
-    # Blocks 0-1 exist; 2-3 is new.
-    assert planned["train"] == 4
+    edited.edit("config/studies/siamese-resnets.yaml", "rounds: 2, folds: 2}", "rounds: 4, folds: 2}")
+    planned = edited.planned()
+    # Block 0-1 exists; 2-3 is new: four models, two folds.
+    assert planned["train"] == 8
     assert planned["pairs"] == 1
 
 
@@ -143,6 +143,18 @@ def test_an_altered_data_file_fails_by_name_and_writes_nothing(tmp_path):
     assert result.returncode != 0
     assert "t10k-labels-idx1-ubyte.gz: not a whole gzip file" in result.stderr
     assert not (project.folder / "results/mnist/digits.safetensors").exists()
+
+
+def test_a_study_of_which_every_training_diverges_still_gets_its_report(smoke, tmp_path):
+    project = smoke.copy(tmp_path)
+    project.edit(
+        "config/studies/twin-lenet.yaml", "optimizer: {name: adam, lr: 0.01}", "optimizer: {name: sgd, lr: 1e30}"
+    )
+    result = project.snakemake("--cores", "2", studies="[twin-lenet]")
+    assert result.returncode == 0, result.stderr[-3000:]
+    report = (project.folder / "results/smoke/report.md").read_text(encoding="utf-8")
+    assert report.count("training loss not finite after epoch") == 4 * 2
+    assert "none, every training diverged" in report
 
 
 def test_the_lock_names_no_index_and_hashes_everything():

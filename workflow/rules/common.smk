@@ -1,9 +1,11 @@
 # The plan, and the functions that the rules ask. Nothing here imports torch: planning is to stay fast.
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from twinbench.config.loading import ConfigError, check_data, check_writable, load_config, load_studies
+from twinbench.data.checksums import CHECKSUMS
 from twinbench.figures.catalog import captions, figures
 from twinbench.fingerprint import digest
 from twinbench.planning import CONSTANT, Plan
@@ -44,6 +46,15 @@ wildcard_constraints:
 def code(script, *modules):
     """Digest of a script and of the package modules that it runs: an edit of those, and of no others, reruns the rule."""
     return digest(Path(workflow.basedir, "workflow/scripts", script), *modules)
+
+
+def mnist_files(source):
+    """The four official files in their folder; none where they are downloaded."""
+    if source == "download":
+        return []
+    folder = Path("resources/mnist" if source == "shipped" else source)
+    found = [[path for path in (folder / name, folder / f"{name}.gz") if path.exists()] for name in CHECKSUMS]
+    return [paths[0].as_posix() for paths in found]
 
 
 def of_cells(pattern):
@@ -89,10 +100,10 @@ def of_plan(method):
 
 
 def cell_code(script):
-    """Param function: digest of a script with the one module that defines the model's architecture."""
+    """Param function: digest of a script with the one module of the model's architecture, and the version of torch."""
 
     def digest_of_cell(wildcards):
-        return code(script, plan.module(wildcards.study, wildcards.model))
+        return f"{code(script, plan.module(wildcards.study, wildcards.model))}, torch {version('torch')}"
 
     return digest_of_cell
 

@@ -2,6 +2,8 @@
 
 
 rule mnist:
+    input:
+        mnist_files(plan.config.data.source),
     output:
         DIGITS,
     log:

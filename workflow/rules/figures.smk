@@ -4,7 +4,6 @@
 rule figure:
     input:
         metrics=f"{RESULTS}/studies/{{study}}/metrics.parquet",
-        cells=f"{RESULTS}/studies/{{study}}/cells.parquet",
         history=f"{RESULTS}/studies/{{study}}/history.parquet",
     output:
         report(

@@ -1,6 +1,7 @@
 """Read and check the configuration: a mistake is one line that names file, key and what is allowed."""
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from twinbench.data.checksums import CHECKSUMS
 from twinbench.figures.catalog import figures
 
 MAX_BYTES = 1_000_000
+KEY = re.compile(r"[a-z_.]+( \+ [a-z_.]+)?")  # how our own checks begin: a key, or a sum of two
+SCALES = ("smoke", "quick", "paper")
 
 
 class ConfigError(Exception):
@@ -22,6 +25,19 @@ class ConfigError(Exception):
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))  # a key or value may hold line breaks
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key named twice, where YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Construct a mapping as SafeLoader does, once its keys are known to differ."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is named twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 @dataclass(frozen=True)
@@ -71,26 +87,39 @@ def load_study(path: Path, scale: str) -> Study:
     """
     file = path.as_posix()
     study = _validate(StudyFile, _read_yaml(path), file)
+    for figure in study.figures:
+        if figure not in figures():
+            raise ConfigError(f"{file}: figures: unknown figure {figure!r}; allowed: {', '.join(sorted(figures()))}")
+        if study.figures.count(figure) > 1:
+            raise ConfigError(f"{file}: figures: {figure!r} is named twice; each figure once is allowed")
+    # All scales are checked, whichever runs: a mistake is not to wait for the long run.
+    return {each: _at_scale(path.stem, study, each, file) for each in SCALES}[scale]
+
+
+def _at_scale(name: str, study: StudyFile, scale: str, file: str) -> Study:
     override = study.scales.get(scale, {})
     protocol = _overridden(Protocol, study.protocol, override, "protocol", file, "protocol", scale)
     trainings = {}
-    for name, model in study.models.items():
-        at = f"models.{name}.training" if model.training else "training"
+    for model_name, model in study.models.items():
+        at = f"models.{model_name}.training" if model.training else "training"
         own = _merge(study.training, model.training)
-        trainings[name] = training = _overridden(Training, own, override, "training", file, at, scale)
+        trainings[model_name] = training = _overridden(Training, own, override, "training", file, at, scale)
         if training.early_stopping and not (protocol.folds or protocol.pairs.validation):
             raise ConfigError(
                 f"{file}: {at}.early_stopping: needs validation pairs; allowed with protocol.folds or "
                 "protocol.pairs.validation"
             )
+        count = protocol.pairs.train - (protocol.pairs.train // protocol.folds if protocol.folds else 0)
+        if training.batch_size > 1 and count % training.batch_size == 1:
+            raise ConfigError(
+                f"{file}: {at}.batch_size: {training.batch_size} leaves a last batch of 1 of {count} training "
+                "pairs, which batch norm cannot take; any other size is allowed"
+            )
         options = create_model("Options", __config__=Strict.model_config, **architectures()[model.architecture].options)
-        _validate(options, model.options, file, f"models.{name}.options")
-    for figure in study.figures:
-        if figure not in figures():
-            raise ConfigError(f"{file}: figures: unknown figure {figure!r}; allowed: {', '.join(sorted(figures()))}")
+        _validate(options, model.options, file, f"models.{model_name}.options")
     if "folds" in study.figures and not protocol.folds:
         raise ConfigError(f"{file}: figures: 'folds' needs protocol.folds; allowed without it: curves, rounds")
-    return Study(path.stem, study, protocol, trainings)
+    return Study(name, study, protocol, trainings)
 
 
 def check_data(source: str, shipped: str = "resources/mnist") -> None:
@@ -165,7 +194,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1
                 raise ConfigError(f"{file}: line {line}: aliases such as *{event.anchor} are not allowed")
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ConfigError(f"{file}: line {line}: not valid YAML: {error.problem}") from error
@@ -181,7 +210,8 @@ def _validate(model: type[BaseModel], raw: Any, file: str, at: str = "") -> Any:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        problems = error.errors()
+        # An unknown key first: a missing one is often the same key, misspelt.
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ConfigError(f"{file}: {_explain(model, problems[0], at)}{more}") from error
 
@@ -189,14 +219,15 @@ def _validate(model: type[BaseModel], raw: Any, file: str, at: str = "") -> Any:
 def _explain(model: type[BaseModel], problem: dict[str, Any], at: str) -> str:
     """Say in one line which key is wrong and what is allowed."""
     path = [str(part) for part in problem["loc"] if part != "[key]"]
-    key = ".".join(filter(None, [at, *path])) or "the file"
+    key = ".".join(filter(None, [at, *path]))
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key; allowed: {', '.join(_fields_at(model, problem['loc'][:-1])) or 'none'}"
     if problem["type"] == "missing":
         return f"{key}: missing"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":  # our own checks name the key relative to their section
-        return f"{key}.{message}" if path or at else message
+        own_key, colon, rest = message.partition(": ")
+        return ".".join(filter(None, [key, own_key])) + colon + rest if KEY.fullmatch(own_key) else f"{key}: {message}"
     given = repr(problem["input"])
     return f"{key}: {message[0].lower()}{message[1:]}, not {given if len(given) < 60 else given[:57] + '...'}"
 

@@ -56,7 +56,7 @@ class Protocol(Strict):
 
     pairs: Pairs
     rounds: Count
-    folds: Annotated[int, Field(ge=2)] | None = None
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> "Protocol":
@@ -83,6 +83,12 @@ class Optimizer(Strict):
     lr: Positive
     momentum: Fraction = 0.0
 
+    @model_validator(mode="after")
+    def _momentum_is_sgds(self) -> "Optimizer":
+        if self.momentum and self.name != "sgd":
+            raise ValueError(f"momentum: {self.name} has none; allowed with sgd")
+        return self
+
 
 class EarlyStopping(Strict):
     """Stop when the validation loss has not fallen for ``patience`` epochs; the best epoch's weights are kept."""
@@ -108,17 +114,21 @@ class Objective(Strict):
     @model_validator(mode="after")
     def _trains(self) -> "Objective":
         if not self.target and not self.digits:
-            raise ValueError("one of target and digits must be above 0")
+            raise ValueError("no head is trained; allowed: target, digits or both above 0")
         return self
 
 
 class PublishedValue(Strict):
-    """One published figure; accuracies and errors as fractions of 1, ``loss`` that of the whole objective."""
+    """One published figure, the mean of ``n`` rounds; accuracies and errors as fractions of 1.
+
+    ``loss`` is that of the whole objective, ``target_loss`` that of the target head.
+    """
 
     metric: Literal["accuracy", "error", "loss", "target_loss", "seconds"]
     split: Literal["train", "validation", "test"] = "test"
     value: Number
     std: Positive | None = None
+    n: Count = 1
 
 
 class Published(Strict):
@@ -147,10 +157,13 @@ class Model(Strict):
         if self.architecture not in known:
             raise ValueError(f"architecture: unknown {self.architecture!r}; allowed: {', '.join(sorted(known))}")
         heads = known[self.architecture].heads
-        needed = {"decision": self.decision} | {f"objective.{head}": head for head, w in self.objective if w}
+        trained = [head for head, weight in self.objective if weight]
+        needed = {"decision": self.decision} | {f"objective.{head}": head for head in trained}
         for key, head in needed.items():
             if head not in heads:
                 raise ValueError(f"{key}: {self.architecture} has no {head} head; allowed: {', '.join(heads)}")
+        if self.decision not in trained:
+            raise ValueError(f"decision: the {self.decision} head is not trained; allowed: {', '.join(trained)}")
         return self
 
 
@@ -173,6 +186,7 @@ class StudyFile(Strict):
     training: dict[str, Any]
     scales: dict[Literal["smoke", "quick", "paper"], dict[Literal["protocol", "training"], dict[str, Any]]] = {}
     models: Annotated[dict[Name, Model], Field(min_length=1)]
+    rounds_per_job: Count | None = None
     figures: list[str]
     choices: list[str] = []
 

@@ -54,7 +54,7 @@ def draw_pairs(
                         "left_digit": digits[left].astype(np.int8),
                         "right_digit": digits[right].astype(np.int8),
                         "target": (digits[left] <= digits[right]).astype(np.int8),
-                        "fold": fold.astype(np.int8),
+                        "fold": fold.astype(np.int16),
                     }
                 )
             )

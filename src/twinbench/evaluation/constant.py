@@ -15,7 +15,9 @@ def predict_majority(pairs: pd.DataFrame, fold: str) -> pd.DataFrame:
     assigned = assign_splits(pairs, fold)
     tables = []
     for _, table in assigned.groupby("round"):
-        share = table.loc[table["split"] == "train", "target"].mean()
+        targets = table.loc[table["split"] == "train", "target"]
+        # A tiny split may hold one class only; half a pair of the other keeps the logit finite.
+        share = targets.mean().clip(0.5 / len(targets), 1 - 0.5 / len(targets))
         logit = np.float32(np.log(share) - np.log1p(-share))
         tables.append(
             table[TRUTH].assign(fold=fold, **complete({"target_logit": np.full(len(table), logit)}, len(table)))

@@ -21,15 +21,15 @@ class Summary:
         values = values.dropna()
         return cls(float(values.mean()), float(values.std(ddof=1)), len(values))
 
-    def prediction_interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Return the interval in which one more value falls with that confidence, if the values are normal.
+    def prediction_interval(self, of: int = 1, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the interval in which the mean of ``of`` more values falls with that confidence, if they are normal.
 
-        mean ± t · std · √(1 + 1/n), t being Student's quantile for n − 1 degrees of freedom. Every round draws its own
-        test pairs, so the deviation holds the sampling noise of the test set. NaN for fewer than two values.
+        mean ± t · std · √(1/of + 1/n), t being Student's quantile for n − 1 degrees of freedom. Every round draws its
+        own test pairs, so the deviation holds the sampling noise of the test set. NaN for fewer than two values.
         """
         if self.n < 2:
             return math.nan, math.nan
-        half = stats.t.ppf((1 + confidence) / 2, self.n - 1) * self.std * math.sqrt(1 + 1 / self.n)
+        half = stats.t.ppf((1 + confidence) / 2, self.n - 1) * self.std * math.sqrt(1 / of + 1 / self.n)
         return self.mean - half, self.mean + half
 
 
@@ -43,7 +43,8 @@ def select_folds(metrics: pd.DataFrame) -> pd.DataFrame:
     validation = metrics[(metrics["split"] == "validation") & metrics["metric"].isin(["accuracy", "loss"])]
     wide = validation.pivot(index=[*keys, "fold"], columns="metric", values="value")
     wide = wide.reindex(columns=["accuracy", "loss"]).reset_index()
-    best = wide.sort_values(["accuracy", "loss", "fold"], ascending=[False, True, True]).groupby(keys).head(1)
+    wide = wide.assign(number=wide["fold"].where(wide["fold"] != "all", "0").astype(int))
+    best = wide.sort_values(["accuracy", "loss", "number"], ascending=[False, True, True]).groupby(keys).head(1)
     others = metrics.loc[metrics["fold"] == "all", [*keys, "fold"]].drop_duplicates()
     chosen = pd.concat([best[[*keys, "fold"]], others]).drop_duplicates(keys)
     return chosen.sort_values(keys).reset_index(drop=True)

@@ -1,1 +1,1 @@
-"""One module a figure: `draw(frames, models, path)`."""
+"""One module a figure: `draw(results, path)`."""

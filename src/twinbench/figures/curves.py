@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from twinbench.figures.style import SPLIT_COLOURS, StudyResults, mark_floor, new_figure, percent_axis, save
 
@@ -33,9 +34,10 @@ def draw(results: StudyResults, path: Path) -> None:
         mark_floor(accuracy, floor, vertical=False)
         accuracy.set_title(results.labels[model])
         percent_axis(accuracy.yaxis)
-        accuracy.set_ylim(min(0.5, floor), 1)
+        accuracy.set_ylim(bottom=min(0.45, accuracy.get_ylim()[0]), top=1.01)
         loss.set_xlabel("epoch")
-        loss.set_ylim(bottom=0)
+        loss.set_ylim(0, 1.05 * loss.get_ylim()[1])
+        loss.xaxis.set_major_locator(MaxNLocator(integer=True))
         for panel in (accuracy, loss):
             panel.set_visible(True)
         if not column:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twinbench.figures.style import FLOOR, OURS, StudyResults, mark_floor, new_figure, percent_axis, save
+from twinbench.figures.style import OURS, StudyResults, mark_floor, new_figure, percent_axis, save
 
 
 def draw(results: StudyResults, path: Path) -> None:
@@ -26,9 +26,7 @@ def draw(results: StudyResults, path: Path) -> None:
     axes.set_yticks(range(len(models)), [results.labels[model] for model in models])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.set_xlim(min(0.4, metrics["value"].min()), 1)
-    axes.text(1, 1.01, "bars start at the axis' left end, not at 0", transform=axes.transAxes, ha="right", va="bottom",
-              color=FLOOR, fontsize=7)  # fmt: skip
+    axes.set_xlim(0, 1)
     percent_axis(axes.xaxis)
     axes.set_xlabel("validation accuracy")
     figure.legend(loc="outside lower right")

@@ -1,7 +1,7 @@
 """Test accuracy over the rounds: box from quartile to quartile with the median, whiskers to 1.5 box widths.
 
-Dots are the rounds. With cross-validation, each round counts with the fold that has the best validation accuracy.
-Diamonds are the published values.
+Dots are the rounds; fewer than five of them have no box. With cross-validation, each round counts with the fold that
+has the best validation accuracy. Diamonds are the published values.
 """
 
 from pathlib import Path
@@ -11,6 +11,8 @@ import numpy as np
 from twinbench.evaluation.statistics import reported
 from twinbench.figures.style import OURS, PUBLISHED, StudyResults, mark_floor, new_figure, percent_axis, save
 
+FEWEST_FOR_A_BOX = 5  # quartiles of fewer rounds would show a spread that nobody measured
+
 
 def draw(results: StudyResults, path: Path) -> None:
     """Draw a box a model, the constant baseline as a line."""
@@ -19,10 +21,11 @@ def draw(results: StudyResults, path: Path) -> None:
     figure = new_figure(7, 0.42 * len(models) + 1.2)
     axes = figure.subplots()
     values = [accuracy[accuracy["model"] == model]["value"].to_numpy() for model in models]
+    boxed = [position for position, of_model in enumerate(values) if len(of_model) >= FEWEST_FOR_A_BOX]
     axes.boxplot(
-        values, orientation="horizontal", positions=range(len(models)), widths=0.55, showfliers=False,
-        medianprops={"color": OURS, "linewidth": 1.8}, boxprops={"color": OURS}, whiskerprops={"color": OURS},
-        capprops={"color": OURS},
+        [values[position] for position in boxed], orientation="horizontal", positions=boxed, widths=0.55,
+        showfliers=False, medianprops={"color": OURS, "linewidth": 1.8}, boxprops={"color": OURS},
+        whiskerprops={"color": OURS}, capprops={"color": OURS},
     )  # fmt: skip
     spread = np.random.default_rng(0)  # vertical jitter, so that equal accuracies do not hide each other
     for position, of_model in enumerate(values):
@@ -34,7 +37,7 @@ def draw(results: StudyResults, path: Path) -> None:
         (results.published[model], position) for position, model in enumerate(models) if model in results.published
     ]
     if published:
-        axes.plot(*zip(*published, strict=True), "D", color=PUBLISHED, markersize=5, label="published")
+        axes.plot(*zip(*published, strict=True), "D", color=PUBLISHED, markerfacecolor="none", label="published")
     mark_floor(axes, accuracy.loc[accuracy["model"] == "constant", "value"].mean())
     axes.set_yticks(range(len(models)), [results.labels[model] for model in models])
     axes.invert_yaxis()

@@ -33,7 +33,6 @@ class StudyResults:
     """What a figure of a study may draw from."""
 
     metrics: pd.DataFrame  # study, model, fold, round, split, metric, value
-    cells: pd.DataFrame  # study, model, fold, round, status, epochs, best_epoch, …
     history: pd.DataFrame  # study, model, fold, round, epoch, split, losses, accuracies, seconds
     labels: dict[str, str]  # model → label, in the study's order; the constant baseline last
     published: dict[str, float]  # model → published test accuracy, where there is one

@@ -7,6 +7,7 @@ import pandas as pd
 import yaml
 
 from twinbench.evaluation.statistics import Summary, reported
+from twinbench.provenance import PACKAGES
 from twinbench.report import tables
 
 
@@ -32,7 +33,7 @@ def build_report(
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"percent": lambda value: f"{100 * value:.1f} %", "yaml": _yaml}
+    environment.filters |= {"percent": lambda value: f"{100 * value:.1f} %", "yaml": _yaml, "inline": _inline}
     studies = {name: _study(name, study, metrics, cells) for name, study in plan["studies"].items()}
     content = environment.from_string(template.read_text(encoding="utf-8")).render(
         config=plan["config"],
@@ -44,7 +45,8 @@ def build_report(
         failures=tables.failure_rows(cells),
         environment_rows=tables.environment_rows(cells),
         table=tables.markdown_table,
-        training_hours=(cells["train_seconds"].sum() + cells["evaluate_seconds"].sum()) / 3600,
+        packages=list(PACKAGES),
+        seconds=f"{cells['train_seconds'].sum() + cells['evaluate_seconds'].sum():,.0f}",
     )
     output.write_text(content, encoding="utf-8")
 
@@ -57,7 +59,8 @@ def _study(name: str, study: dict, metrics: pd.DataFrame, cells: pd.DataFrame) -
     main = tables.published_rows(study, values, cells, main=True)
     return study | {
         "name": name,
-        "inside": sum(row[-1] == "yes" for row in main),
+        "finding": _finding(main),
+        "validation": tables.fold_rows(study, metrics[metrics["study"] == name]) if study["protocol"]["folds"] else [],
         "best": _best(study, values),
         "main": main,
         "others": tables.published_rows(study, values, cells, main=False),
@@ -72,9 +75,19 @@ def _best(study: dict, values: pd.DataFrame) -> str:
     """Return the model with the highest mean test accuracy: a description, nothing is chosen by it."""
     rows = values.query("split == 'test' and metric == 'accuracy' and model != 'constant'")
     means = rows.groupby("model")["value"].mean()
+    if means.empty:
+        return "none, every training diverged"
     best = means.idxmax()
     summary = Summary.of(rows.loc[rows["model"] == best, "value"])
     return f"{study['labels'][best]}, {tables.summary_text(summary, 'accuracy')}"
+
+
+def _finding(rows: list[list[str]]) -> str:
+    """Return how many published test results our intervals hold, as a sentence."""
+    told = [row[-1] for row in rows if row[-1] in ("yes", "no")]
+    if not told:
+        return f"too few rounds to judge the {len(rows)} published test results"
+    return f"{told.count('yes')} of {len(told)} published test results lie in our 95 % prediction intervals"
 
 
 def _why(log: Path) -> str:
@@ -82,6 +95,11 @@ def _why(log: Path) -> str:
     if not log.exists():
         return "not started: there is no log"
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]) or "the log is empty"
+
+
+def _inline(value: object) -> str:
+    """Return a value as YAML on one line."""
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=True, width=10_000).strip()
 
 
 def _yaml(value: object) -> str:

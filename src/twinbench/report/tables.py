@@ -1,14 +1,18 @@
 """The rows of the report's tables, as text; the template only lays them out."""
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
 
 from twinbench.evaluation.statistics import Summary
+from twinbench.provenance import PACKAGES
 
 # How a published metric is named in metrics.parquet, and how it follows from it.
 METRICS = {"accuracy": "accuracy", "error": "accuracy", "loss": "loss", "target_loss": "target_loss"}
 PERCENT = ("accuracy", "error")
+# With fewer, Student's quantile makes any published value fit.
+FEWEST_ROUNDS = 5
 
 
 def ours(reported: pd.DataFrame, cells: pd.DataFrame, model: str, metric: str, split: str) -> Summary:
@@ -53,16 +57,23 @@ def published_rows(study: dict, reported: pd.DataFrame, cells: pd.DataFrame, mai
 
 
 def comparison(summary: Summary, published: dict) -> list[str]:
-    """Return ours, published, ours − published, and whether one more round of ours could be as published."""
+    """Return ours, published, ours − published, and whether as many more rounds of ours could average as published."""
     metric = published["metric"]
-    theirs = value_text(published["value"], metric, published["std"])
+    rounds = f" (n = {published['n']})" if published["n"] > 1 else ""
+    theirs = value_text(published["value"], metric, published["std"]) + rounds
     if not summary.n:
         return ["no result", theirs, "", ""]
-    low, high = summary.prediction_interval()
-    inside = "–" if summary.n < 2 or metric == "seconds" else "yes" if low <= published["value"] <= high else "no"
     difference = summary.mean - published["value"]
     text = f"{100 * difference:+.1f} points" if metric in PERCENT else f"{difference:+.2g}"
-    return [f"{summary_text(summary, metric)}", theirs, text, inside]
+    return [summary_text(summary, metric), theirs, text.replace("-", "−"), verdict(summary, published)]
+
+
+def verdict(summary: Summary, published: dict) -> str:
+    """Return yes or no for "inside the 95 % prediction interval"; – for seconds, and for too few rounds to tell."""
+    if summary.n < FEWEST_ROUNDS or published["metric"] == "seconds":
+        return "–"
+    low, high = summary.prediction_interval(of=published["n"])
+    return "yes" if low <= published["value"] <= high else "no"
 
 
 def summary_text(summary: Summary, metric: str) -> str:
@@ -71,10 +82,12 @@ def summary_text(summary: Summary, metric: str) -> str:
 
 
 def value_text(value: float, metric: str, std: float | None = None) -> str:
-    """Return a value with its deviation: fractions in per cent with one decimal, others with two significant digits."""
+    """Return a value and its deviation, to the deviation's first digit; fractions in per cent with one decimal."""
     if metric in PERCENT:
         return f"{100 * value:.1f}" + (f" ± {100 * std:.1f} %" if std is not None else " %")
-    return f"{value:.2g}" + (f" ± {std:.1g}" if std is not None else "")
+    size = std or abs(value) / 10  # without a deviation: two significant digits
+    decimals = max(0, -math.floor(math.log10(size))) if size else 0
+    return f"{value:.{decimals}f}" + (f" ± {std:.{decimals}f}" if std else "")
 
 
 def parameters(cells: pd.DataFrame, model: str, published: dict) -> str:
@@ -84,7 +97,8 @@ def parameters(cells: pd.DataFrame, model: str, published: dict) -> str:
     if published["parameters"] is None:
         return f"{own} (not published)"
     same = len(counts) and counts.iloc[0] == published["parameters"]
-    return f"{own} (as published)" if same else f"{own} (published: {published['parameters']:,})"
+    see = ", see below" if published["note"] else ""
+    return f"{own} (as published{see})" if same else f"{own} (published: {published['parameters']:,})"
 
 
 def cost_rows(study: dict, cells: pd.DataFrame) -> list[list[str]]:
@@ -113,6 +127,13 @@ def cost_rows(study: dict, cells: pd.DataFrame) -> list[list[str]]:
     return rows
 
 
+def fold_rows(study: dict, metrics: pd.DataFrame) -> list[list[str]]:
+    """Return label and validation accuracy, mean ± std over all folds of all rounds, of every model of a study."""
+    rows = metrics[(metrics["split"] == "validation") & (metrics["metric"] == "accuracy")]
+    of_models = ((label, rows.loc[rows["model"] == name, "value"]) for name, label in study["labels"].items())
+    return [[label, summary_text(Summary.of(values), "accuracy")] for label, values in of_models if len(values)]
+
+
 def failure_rows(cells: pd.DataFrame) -> list[list[str]]:
     """Return study, model, fold, round and reason of every training that did not end well."""
     failed = cells[cells["status"] != "ok"]
@@ -121,7 +142,7 @@ def failure_rows(cells: pd.DataFrame) -> list[list[str]]:
 
 def environment_rows(cells: pd.DataFrame) -> list[list[str]]:
     """Return what the trainings ran on: every different set of hardware and versions, with its number of replicas."""
-    keys = ["processor", "device", "threads", "system", "python", "torch", "numpy", "pandas", "pyarrow", "safetensors"]
+    keys = ["processor", "device", "threads", "system", "python", *PACKAGES]
     counts = cells.groupby(keys).size().reset_index(name="replicas")
     return counts.astype(str).to_numpy().tolist()
 
