@@ -21,14 +21,14 @@ def draw(results: StudyResults, path: Path) -> None:
     figure = new_figure(7, 0.42 * len(models) + 1.2)
     axes = figure.subplots()
     values = [accuracy[accuracy["model"] == model]["value"].to_numpy() for model in models]
-    boxed = [position for position, of_model in enumerate(values) if len(of_model) >= FEWEST_FOR_A_BOX]
-    axes.boxplot(
-        [values[position] for position in boxed], orientation="horizontal", positions=boxed, widths=0.55,
-        showfliers=False, medianprops={"color": OURS, "linewidth": 1.8}, boxprops={"color": OURS},
-        whiskerprops={"color": OURS}, capprops={"color": OURS},
-    )  # fmt: skip
     spread = np.random.default_rng(0)  # vertical jitter, so that equal accuracies do not hide each other
     for position, of_model in enumerate(values):
+        if len(of_model) >= FEWEST_FOR_A_BOX:
+            axes.boxplot(
+                of_model, orientation="horizontal", positions=[position], widths=0.55, showfliers=False,
+                manage_ticks=False, medianprops={"color": OURS, "linewidth": 1.8}, boxprops={"color": OURS},
+                whiskerprops={"color": OURS}, capprops={"color": OURS},
+            )  # fmt: skip
         heights = position + spread.uniform(-0.16, 0.16, len(of_model))
         axes.plot(
             of_model, heights, ".", color="black", alpha=0.45, markersize=4, label="a round" if not position else None
@@ -40,7 +40,7 @@ def draw(results: StudyResults, path: Path) -> None:
         axes.plot(*zip(*published, strict=True), "D", color=PUBLISHED, markerfacecolor="none", label="published")
     mark_floor(axes, accuracy.loc[accuracy["model"] == "constant", "value"].mean())
     axes.set_yticks(range(len(models)), [results.labels[model] for model in models])
-    axes.invert_yaxis()
+    axes.set_ylim(len(models) - 0.5, -0.5)
     percent_axis(axes.xaxis)
     axes.set_xlabel("test accuracy")
     figure.legend(loc="outside lower center", ncols=3)
