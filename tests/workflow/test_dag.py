@@ -30,16 +30,25 @@ def test_a_second_run_does_nothing(smoke):
     assert smoke.planned() == {}
 
 
-def test_a_gpu_model_asks_for_a_gpu(edited):
-    edited.edit(
-        "config/studies/twin-lenet.yaml",
-        "    label: weight sharing\n",
-        "    label: weight sharing\n    accelerator: gpu\n",
-    )
-    result = edited.snakemake("--dry-run")
+TAG = (
+    "config/studies/twin-lenet.yaml",
+    "    label: weight sharing\n",
+    "    label: weight sharing\n    accelerator: gpu\n",
+)
+
+
+def test_a_gpu_model_asks_for_a_gpu(tmp_path):
+    project = Project(tmp_path)
+    project.edit(*TAG)
+    result = project.snakemake("--dry-run")
     asked = [block for block in result.stdout.split("\n[") + result.stderr.split("\n[") if "gpu=1" in block]
     assert len(asked) == 1
     assert "study=twin-lenet, model=shared," in asked[0]
+
+
+def test_asking_for_another_device_retrains_nothing(edited):
+    edited.edit(*TAG)
+    assert "train" not in edited.planned()
 
 
 def test_more_rounds_train_only_the_new_block(edited):
