@@ -1,16 +1,18 @@
 # make report [SCALE=smoke|quick|paper]   run the workflow, end with the report's path
 # make report PARTIAL=1                   report on what exists, and on what is missing and why; trains nothing
+# make report PROFILE=gpu|slurm           on a GPU workstation or a Slurm cluster (profiles/)
 # make html   [SCALE=...]                 the same results as Snakemake's HTML report
 # make test, make lint, make format       checks
 # make soak                               kill the workflow at random moments, 50 times, and compare every number
+# make test-slurm                         the workflow on a Slurm of its own (Debian, as root; skipped elsewhere)
 # make lock, make schemas                 regenerate what is derived from pyproject.toml and the config models
 
 SCALE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
-SNAKEMAKE = $(BIN)/python workflow/run.py --cores all --config scale=$(SCALE)
+SNAKEMAKE = $(BIN)/python workflow/run.py --cores all $(if $(PROFILE),--workflow-profile profiles/$(PROFILE)) --config scale=$(SCALE)
 
-.PHONY: report html test soak lint format lock schemas clean
+.PHONY: report html test soak test-slurm lint format lock schemas clean
 
 report: .venv/installed
 	@$(SNAKEMAKE) $(if $(PARTIAL),partial=true --rerun-triggers mtime input)
@@ -26,6 +28,9 @@ test: .venv/installed
 soak: .venv/installed
 	@$(BIN)/python -m tests.soak
 
+test-slurm: .venv/installed
+	@$(BIN)/pytest -m slurm tests/slurm
+
 lint: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -38,7 +43,7 @@ format: .venv/installed
 	$(BIN)/snakefmt Snakefile workflow
 
 lock: .venv/installed
-	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --extra dev \
+	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --extra dev --extra slurm \
 		--custom-compile-command "make lock" --quiet pyproject.toml --output-file requirements.lock
 
 schemas: .venv/installed
