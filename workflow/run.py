@@ -1,17 +1,19 @@
 """Run Snakemake as `make report` does: beside no other run of this folder, and after tidying up a killed one.
 
 `kill -9` leaves Snakemake's lock, and jobs that nobody waits for. Where no Snakemake of this folder is alive, the lock
-is stale: it is cleared, and the jobs are ended. A living one is left alone.
+is stale: it is cleared, and the jobs are ended. A living one is left alone. Jobs that Slurm still has of this folder
+stop the run: whoever submitted them may live on another machine, so ending them is for the user to decide.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def processes() -> list[tuple[psutil.Process, list[str]]]:
@@ -38,12 +40,27 @@ def is_job(command: list[str]) -> bool:
     return any(".snakemake/scripts/" in word for word in command)
 
 
+def slurm_runs() -> list[str]:
+    """Return the run ids of this folder's jobs that Slurm still has, which are also the jobs' names."""
+    if shutil.which("squeue") is None:
+        return []
+    command = ["squeue", "--noheader", "--format=%j|%Z"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    jobs = [line.split("|", 1) for line in result.stdout.splitlines()]  # no line where squeue has no cluster to ask
+    return sorted({name for name, folder in jobs if name.startswith("twinbench_") and Path(folder).resolve() == ROOT})
+
+
 def tidy_up() -> None:
     """End the jobs and clear the lock of a run that is gone.
 
     Raises:
-        SystemExit: a run of this folder is alive.
+        SystemExit: a run of this folder is alive, or Slurm has jobs of one.
     """
+    if runs := slurm_runs():
+        sys.exit(
+            "Slurm still has jobs of another run in this folder: wait for it, or, if it was killed, end them with "
+            f"`{' && '.join(f'scancel --name={run}' for run in runs)}` and try again"
+        )
     others = processes()
     alive = [process.pid for process, command in others if is_snakemake(command)]
     if alive:
