@@ -40,8 +40,7 @@ class Plan:
     def blocks(self, study: str) -> list[str]:
         """Return the study's blocks of rounds, e.g. ``["0-7", "8-15"]``: more rounds only add blocks to full ones."""
         size = self.studies[study].file.rounds_per_job or self.config.rounds_per_job
-        rounds = self.studies[study].protocol.rounds
-        return [f"{first}-{min(first + size, rounds) - 1}" for first in range(0, rounds, size)]
+        return split_rounds(self.studies[study].protocol.rounds, size)
 
     def models(self, study: str) -> list[str]:
         """Return the names of the study's models that have cells; the constant baseline is not among them."""
@@ -126,6 +125,11 @@ class Plan:
     def module(self, study: str, model: str) -> str:
         """Return the package module that defines the model's architecture."""
         return architectures()[self.studies[study].file.models[model].architecture].module
+
+
+def split_rounds(rounds: int, size: int) -> list[str]:
+    """Return rounds as blocks of ``size``, the last one perhaps smaller: 10 in blocks of 8 → ``["0-7", "8-9"]``."""
+    return [f"{first}-{min(first + size, rounds) - 1}" for first in range(0, rounds, size)]
 
 
 def parse_rounds(block: str) -> range:

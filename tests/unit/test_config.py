@@ -49,7 +49,7 @@ def test_shipped_studies_are_valid_at_every_scale(path, scale):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("scal", "quick", "scal: unknown key; allowed: scale, studies, seed, rounds_per_job, data, partial"),
+        ("scal", "quick", "scal: unknown key; allowed: scale, studies, seed, rounds_per_job, data, partial, scratch"),
         ("scale", "fast", "scale: input should be 'smoke', 'quick' or 'paper', not 'fast'"),
         ("scale", None, "scale: missing"),
         ("seed", "one", "seed: input should be a valid integer, not 'one'"),

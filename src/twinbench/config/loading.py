@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from twinbench.architectures.catalog import architectures
 from twinbench.config.models import Config, Protocol, Strict, StudyFile, Training
+from twinbench.config.scratch import ACTIVATION_LABELS, DiscProtocol, Net, PlainTraining, ScratchFile
 from twinbench.data.checksums import CHECKSUMS
 from twinbench.figures.catalog import figures
 
@@ -53,6 +54,17 @@ class Study:
     def folds(self) -> list[str]:
         """Names of the folds: ``0`` … or, without cross-validation, the one fold ``all``."""
         return [str(fold) for fold in range(self.protocol.folds)] if self.protocol.folds else ["all"]
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """The from-scratch study at one scale: its file, the nets of the disc, and what applies to them."""
+
+    file: ScratchFile
+    protocol: DiscProtocol
+    nets: dict[str, Net]  # those of the file, then a net a width of the sweep
+    trainings: dict[str, PlainTraining]  # of every net, and of ``digits``
+    pairs: dict[str, int]  # counts a split of the study whose pairs the digit net compares
 
 
 def load_config(raw: dict[str, Any], file: str = "config/config.yaml") -> Config:
@@ -120,6 +132,43 @@ def _at_scale(name: str, study: StudyFile, scale: str, file: str) -> Study:
     if "folds" in study.figures and not protocol.folds:
         raise ConfigError(f"{file}: figures: 'folds' needs protocol.folds; allowed without it: curves, rounds")
     return Study(name, study, protocol, trainings)
+
+
+def load_scratch(config: Config, path: Path = Path("config/scratch.yaml")) -> Scratch:
+    """Load the from-scratch study at the configuration's scale.
+
+    Raises:
+        ConfigError: one line that names file and key.
+    """
+    file = path.as_posix()
+    scratch = _validate(ScratchFile, _read_yaml(path), file)
+    study = path.parent / "studies" / f"{scratch.digits.study}.yaml"
+    if not study.exists():
+        available = ", ".join(sorted(other.stem for other in study.parent.glob("*.yaml")))
+        raise ConfigError(f"{file}: digits.study: unknown study {scratch.digits.study!r}; allowed: {available}")
+    # All scales are checked, whichever runs: a mistake is not to wait for the long run.
+    return {each: _scratch_at_scale(scratch, each, file, study) for each in SCALES}[config.scale]
+
+
+def _scratch_at_scale(scratch: ScratchFile, scale: str, file: str, study: Path) -> Scratch:
+    changes = scratch.scales.get(scale)
+    override = changes.model_dump(exclude_unset=True) if changes else {}
+    protocol = _overridden(DiscProtocol, scratch.protocol, override, "protocol", file, "protocol", scale)
+    base = scratch.nets[scratch.main]
+    nets = dict(scratch.nets)
+    for width in override.get("widths") or scratch.widths:
+        depth = len(base.hidden)
+        label = f"{depth}×{width}, {ACTIVATION_LABELS[base.activation]}"
+        nets[f"width-{width}"] = Net(
+            label=label, hidden=[width] * depth, activation=base.activation, training=base.training
+        )
+    trainings = {}
+    for name, net in {**nets, "digits": scratch.digits}.items():
+        at = "digits.training" if name == "digits" else f"nets.{name}.training" if net.training else "training"
+        own = _merge(scratch.training, net.training)
+        trainings[name] = _overridden(PlainTraining, own, override, "training", file, at, scale)
+    pairs = load_study(study, scale).protocol.pairs
+    return Scratch(scratch, protocol, nets, trainings, pairs.model_dump())
 
 
 def check_data(source: str, shipped: str = "resources/mnist") -> None:

@@ -41,6 +41,7 @@ class Config(Strict):
     rounds_per_job: Count
     data: Data = Data()
     partial: Annotated[bool, Field(strict=False)] = False  # a command line gives it as text
+    scratch: Annotated[bool, Field(strict=False)] = False
 
 
 class Pairs(Strict):
@@ -199,7 +200,10 @@ class StudyFile(Strict):
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON schema of each kind of configuration file, for editors."""
-    return {"config": Config.model_json_schema(), "study": StudyFile.model_json_schema()}
+    from twinbench.config.scratch import ScratchFile  # which imports this module
+
+    files = {"config": Config, "study": StudyFile, "scratch": ScratchFile}
+    return {kind: model.model_json_schema() for kind, model in files.items()}
 
 
 if __name__ == "__main__":  # make schemas

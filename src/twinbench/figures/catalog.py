@@ -19,6 +19,12 @@ def captions() -> dict[str, str]:
     return figures() | _captions("draw_overview")
 
 
+@cache
+def disc_captions() -> dict[str, str]:
+    """Return the caption of every figure of the from-scratch study: a module that defines ``draw_disc``."""
+    return _captions("draw_disc")
+
+
 def _captions(function: str) -> dict[str, str]:
     found = {}
     for path in sorted(FOLDER.glob("*.py")):
