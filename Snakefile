@@ -17,11 +17,20 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/scratch_common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"
+
+
+if scratch:
+
+    include: "workflow/rules/scratch.smk"
+    include: "workflow/rules/scratch_results.smk"
+
+
 include: "workflow/rules/report.smk"
 
 

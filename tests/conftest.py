@@ -53,8 +53,8 @@ class Project:
                 shutil.copy2(ROOT / name, folder / name)
 
     def snakemake(self, *arguments: str, **config: object) -> subprocess.CompletedProcess:
-        """Run Snakemake here, at smoke scale unless ``config`` says otherwise."""
-        settings = [f"{key}={value}" for key, value in ({"scale": "smoke"} | config).items()]
+        """Run Snakemake here, at smoke scale and without the from-scratch study unless ``config`` says otherwise."""
+        settings = [f"{key}={value}" for key, value in ({"scale": "smoke", "scratch": False} | config).items()]
         environment = os.environ | {"PYTHONPATH": str(self.folder / "src")}
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments, "--config", *settings],

@@ -133,7 +133,7 @@ def test_new_modification_times_rerun_nothing(edited):
         ),
         (
             {"sclae": "quick"},
-            "config/config.yaml: sclae: unknown key; allowed: scale, studies, seed, rounds_per_job, data, partial",
+            "config/config.yaml: sclae: unknown key; allowed: scale, studies, seed, rounds_per_job, data, partial, scratch",
         ),
     ],
 )

@@ -8,7 +8,10 @@ rule report:
         history=f"{RESULTS}/history.parquet",
         overview=f"{RESULTS}/figures/overview.png",
         figures=[FIGURE.format(study=study, figure=figure) for study, figure in plan.figures()],
+        scratch=scratch_tables(),
+        scratch_figures=scratch_figures(),
         template="src/twinbench/report/template.md.j2",
+        scratch_template="src/twinbench/report/scratch.md.j2",
     output:
         f"{RESULTS}/report.md",
     log:
@@ -22,8 +25,9 @@ rule report:
         runtime=5,
     params:
         plan=plan.report(),
+        scratch=scratch.report() if scratch else None,
         captions=captions(),
-        missing=[cell | {"log": TRAIN_LOG.format(**cell)} for cell in plan.missing],
+        missing=missing_cells(),
         code=code("report.py"),
     script:
         "../scripts/report.py"
@@ -37,6 +41,8 @@ rule archive:
         rules.report.input.history,
         rules.report.input.overview,
         rules.report.input.figures,
+        rules.report.input.scratch,
+        rules.report.input.scratch_figures,
     output:
         f"{RESULTS}/twinbench-{plan.config.scale}.zip",
     log:

@@ -3,8 +3,14 @@ from pathlib import Path
 from twinbench import joblog
 from twinbench.files import read_parquet, whole
 from twinbench.report.build import build_report
+from twinbench.report.scratch import scratch_part
 
 joblog.start(snakemake.log[0])
+scratch = snakemake.params.scratch and scratch_part(
+    snakemake.params.scratch,
+    *map(read_parquet, snakemake.input.scratch),
+    Path(snakemake.input.scratch_template),
+)
 with whole(snakemake.output[0]) as path:
     build_report(
         snakemake.params.plan,
@@ -14,4 +20,5 @@ with whole(snakemake.output[0]) as path:
         read_parquet(snakemake.input.cells),
         Path(snakemake.input.template),
         path,
+        scratch,
     )

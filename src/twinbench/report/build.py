@@ -19,6 +19,7 @@ def build_report(
     cells: pd.DataFrame,
     template: Path,
     output: Path,
+    scratch: dict | None = None,
 ) -> None:
     """Render the Markdown report.
 
@@ -29,6 +30,7 @@ def build_report(
         metrics, cells: all studies' tables.
         template: Jinja template.
         output: ``report.md``; figures are linked relative to its folder, as ``figures/<study>/<figure>.png``.
+        scratch: `scratch.scratch_part`; None if that study is off.
     """
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
@@ -38,6 +40,7 @@ def build_report(
     content = environment.from_string(template.read_text(encoding="utf-8")).render(
         config=plan["config"],
         plan=plan,
+        scratch=scratch,
         studies=studies,
         captions=captions,
         missing=[cell | {"why": _why(Path(cell["log"]))} for cell in missing],
