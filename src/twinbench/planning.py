@@ -130,9 +130,3 @@ class Plan:
 def split_rounds(rounds: int, size: int) -> list[str]:
     """Return rounds as blocks of ``size``, the last one perhaps smaller: 10 in blocks of 8 → ``["0-7", "8-9"]``."""
     return [f"{first}-{min(first + size, rounds) - 1}" for first in range(0, rounds, size)]
-
-
-def parse_rounds(block: str) -> range:
-    """Return the rounds of a block: ``"8-15"`` → ``range(8, 16)``."""
-    first, last = block.split("-")
-    return range(int(first), int(last) + 1)

@@ -12,7 +12,8 @@ from tests.conftest import ROOT
 from twinbench.config.loading import ConfigError, check_data, check_writable, load_config, load_studies, load_study
 from twinbench.config.models import schemas
 from twinbench.data.checksums import CHECKSUMS
-from twinbench.planning import Plan, parse_rounds
+from twinbench.data.pairs import parse_rounds
+from twinbench.planning import Plan
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 STUDY = yaml.safe_load((ROOT / "config/studies/siamese-resnets.yaml").read_text(encoding="utf-8"))

@@ -25,14 +25,14 @@ def folder(tmp_path):
 
 def refused(folder, output) -> str:
     with pytest.raises(DataError) as error:
-        write_digits(str(folder), SHIPPED, output)
+        write_digits(folder, output)
     assert not output.exists(), "nothing may be written"
     return str(error.value)
 
 
 def test_shipped_files_pool_to_the_official_digits(tmp_path):
     output = tmp_path / "digits.safetensors"
-    write_digits("shipped", SHIPPED, output)
+    write_digits(SHIPPED, output)
     digits = load_file(output)
     assert digits["train_images"].shape == (60_000, 14, 14)
     assert digits["test_images"].shape == (10_000, 14, 14)
@@ -58,7 +58,7 @@ def test_unpacked_files_are_taken_as_well(folder, tmp_path):
     packed = folder / f"{LABELS}.gz"
     (folder / LABELS).write_bytes(gzip.decompress(packed.read_bytes()))
     packed.unlink()
-    write_digits(str(folder), SHIPPED, tmp_path / "digits.safetensors")
+    write_digits(folder, tmp_path / "digits.safetensors")
     assert (tmp_path / "digits.safetensors").exists()
 
 
@@ -99,5 +99,5 @@ def test_download_ends_in_the_same_verified_files(folder, tmp_path, monkeypatch)
 
     monkeypatch.setattr(MNIST, "download", download)
     with pytest.raises(DataError, match=LABELS):
-        write_digits("download", SHIPPED, tmp_path / "digits.safetensors")
+        write_digits(None, tmp_path / "digits.safetensors")
     assert not (tmp_path / "digits.safetensors").exists()

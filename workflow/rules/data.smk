@@ -16,8 +16,6 @@ rule mnist:
         mem_mb=1500,
         runtime=10,
     params:
-        source=plan.config.data.source,
-        shipped="resources/mnist",
         code=code("mnist.py"),
     script:
         "../scripts/mnist.py"

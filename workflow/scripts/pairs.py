@@ -1,7 +1,6 @@
 from twinbench import joblog
-from twinbench.data.pairs import draw_pairs
+from twinbench.data.pairs import draw_pairs, parse_rounds
 from twinbench.files import read_tensors, whole
-from twinbench.planning import parse_rounds
 
 joblog.start(snakemake.log[0])
 tensors = read_tensors(snakemake.input.digits, ["train_labels", "test_labels"], framework="numpy")

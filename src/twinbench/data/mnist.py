@@ -12,12 +12,11 @@ from twinbench.data.checksums import CHECKSUMS
 from twinbench.files import DataError
 
 
-def write_digits(source: str, shipped: Path, output: Path) -> None:
+def write_digits(folder: Path | None, output: Path) -> None:
     """Verify MNIST and write the pooled digits once, for every study and scale.
 
     Args:
-        source: ``shipped``, ``download`` (through torchvision) or a folder that holds the four files, gzipped or not.
-        shipped: folder of the files that come with the project.
+        folder: holds the four official files, gzipped or not; None downloads them through torchvision.
         output: safetensors file: ``train_images`` (60000, 14, 14) and ``test_images`` (10000, 14, 14), float32 grey
             levels in 0…255; ``train_labels`` and ``test_labels``, uint8.
 
@@ -29,11 +28,9 @@ def write_digits(source: str, shipped: Path, output: Path) -> None:
     with tempfile.TemporaryDirectory() as root:
         raw = Path(root) / "MNIST" / "raw"  # where torchvision's class looks
         raw.mkdir(parents=True)
-        if source == "download":
+        if folder is None:
             MNIST(root, download=True)
             folder = raw
-        else:
-            folder = shipped if source == "shipped" else Path(source)
         for name, expected in CHECKSUMS.items():
             (raw / name).write_bytes(read_verified(folder, name, expected))
         tensors = {}

@@ -70,3 +70,9 @@ def assign_splits(pairs: pd.DataFrame, fold: str) -> pd.DataFrame:
         return pairs
     held_out = pairs["fold"] == int(fold)
     return pairs.assign(split=pairs["split"].mask(held_out, "validation"))
+
+
+def parse_rounds(block: str) -> range:
+    """Return the rounds of a block: ``"8-15"`` → ``range(8, 16)``."""
+    first, last = block.split("-")
+    return range(int(first), int(last) + 1)
