@@ -63,7 +63,7 @@ class Project:
 
     def report(self, *arguments: str, **config: object) -> subprocess.Popen:
         """Start what `make report` runs, at smoke scale, in a process group of its own."""
-        settings = [f"{key}={value}" for key, value in ({"scale": "smoke"} | config).items()]
+        settings = [f"{key}={value}" for key, value in ({"scale": "smoke", "scratch": False} | config).items()]
         return subprocess.Popen(
             [sys.executable, "workflow/run.py", "--cores", "2", *arguments, "--config", *settings],
             cwd=self.folder, env=os.environ | {"PYTHONPATH": str(self.folder / "src")}, text=True,
