@@ -6,6 +6,7 @@
 # make soak                               kill the workflow at random moments, 50 times, and compare every number
 # make test-slurm                         the workflow on a Slurm of its own (Debian, as root; skipped elsewhere)
 # make bench-scratch, make tune-scratch   the from-scratch framework: its speed beside torch.nn; how its settings were chosen
+# make publish                            copy the paper-scale report to docs/report
 # make lock, make schemas                 regenerate what is derived from pyproject.toml and the config models
 
 SCALE ?= quick
@@ -13,7 +14,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE = $(BIN)/python workflow/run.py --cores all $(if $(PROFILE),--workflow-profile profiles/$(PROFILE)) --config scale=$(SCALE)
 
-.PHONY: report html test soak test-slurm lint format bench-scratch tune-scratch lock schemas clean
+.PHONY: report html test soak test-slurm lint format bench-scratch tune-scratch lock publish schemas clean
 
 report: .venv/installed
 	@$(SNAKEMAKE) $(if $(PARTIAL),partial=true --rerun-triggers mtime input)
@@ -53,6 +54,10 @@ tune-scratch: .venv/installed
 lock: .venv/installed
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --extra dev --extra slurm \
 		--custom-compile-command "make lock" --quiet pyproject.toml --output-file requirements.lock
+
+publish: # the report of results/paper, as docs/report
+	rm -rf docs/report && mkdir -p docs/report
+	cd results/paper && cp -r report.md figures metrics.parquet cells.parquet history.parquet ../../docs/report
 
 schemas: .venv/installed
 	$(BIN)/python -m twinbench.config.models workflow/schemas
