@@ -62,9 +62,11 @@ def tidy_up() -> None:
             f"`{' && '.join(f'scancel --name={run}' for run in runs)}` and try again"
         )
     others = processes()
-    alive = [process.pid for process, command in others if is_snakemake(command)]
+    # What a scheduler or a signal is ending takes a moment to be gone.
+    alive = psutil.wait_procs([process for process, command in others if is_snakemake(command)], timeout=5)[1]
     if alive:
-        sys.exit(f"Snakemake already runs in this folder (process {alive[0]}): wait for it or stop it, then try again")
+        who = f"process {alive[0].pid}"
+        sys.exit(f"Snakemake already runs in this folder ({who}): wait for it or stop it, then try again")
     orphans = [process for process, command in others if is_job(command)]
     for process in orphans:
         process.terminate()
