@@ -81,6 +81,18 @@ def test_truncated_file_names_file_and_both_checksums(folder, tmp_path):
     assert CHECKSUMS[LABELS] in message
 
 
+@pytest.mark.parametrize("position", [0, 500, 2000, -3])
+def test_a_damaged_gzip_stream_names_file_and_both_checksums(folder, tmp_path, position):
+    """Header, compressed data and trailer: each damage is another error of Python's."""
+    content = bytearray((folder / f"{LABELS}.gz").read_bytes())
+    content[position] ^= 0xFF
+    (folder / f"{LABELS}.gz").write_bytes(content)
+    message = refused(folder, tmp_path / "digits.safetensors")
+    assert f"{LABELS}.gz: " in message
+    assert CHECKSUMS[LABELS] in message
+    assert message.count("SHA-256") == 1
+
+
 def test_missing_file_is_named(folder, tmp_path):
     (folder / f"{LABELS}.gz").unlink()
     assert f"{LABELS}.gz: no such file" in refused(folder, tmp_path / "digits.safetensors")

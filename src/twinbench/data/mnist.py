@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def read_verified(folder: Path, name: str, expected: str) -> bytes:
     if path == packed:
         try:
             content = gzip.decompress(content)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             # The checksum of what is there still tells two damaged copies apart.
             found = hashlib.sha256(content).hexdigest()
             raise DataError(
