@@ -1,3 +1,4 @@
+import copy
 import os
 import shutil
 import subprocess
@@ -10,6 +11,20 @@ import torch
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).parent.parent
+
+
+def put(tree: dict, path: str, value: object) -> dict:
+    """Return a copy of ``tree`` with ``value`` at a dotted path; None removes the key."""
+    changed = copy.deepcopy(tree)
+    *parents, last = path.split(".")
+    node = changed
+    for key in parents:
+        node = node.setdefault(key, {})
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+    return changed
 
 
 @pytest.fixture(scope="session")
