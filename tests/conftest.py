@@ -56,6 +56,10 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
+# Two studies, of which one has folds, stand for all; test_all_studies.py runs the others.
+DEFAULTS = {"scale": "smoke", "scratch": False, "studies": "[twin-lenet,siamese-resnets]"}
+
+
 class Project:
     """A copy of the project in a folder of its own, which runs its own package."""
 
@@ -68,8 +72,8 @@ class Project:
                 shutil.copy2(ROOT / name, folder / name)
 
     def snakemake(self, *arguments: str, **config: object) -> subprocess.CompletedProcess:
-        """Run Snakemake here, at smoke scale and without the from-scratch study unless ``config`` says otherwise."""
-        settings = [f"{key}={value}" for key, value in ({"scale": "smoke", "scratch": False} | config).items()]
+        """Run Snakemake here with `DEFAULTS`, unless ``config`` says otherwise."""
+        settings = [f"{key}={value}" for key, value in (DEFAULTS | config).items()]
         environment = os.environ | {"PYTHONPATH": str(self.folder / "src")}
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments, "--config", *settings],
@@ -77,8 +81,8 @@ class Project:
         )  # fmt: skip
 
     def report(self, *arguments: str, **config: object) -> subprocess.Popen:
-        """Start what `make report` runs, at smoke scale, in a process group of its own."""
-        settings = [f"{key}={value}" for key, value in ({"scale": "smoke", "scratch": False} | config).items()]
+        """Start what `make report` runs, with `DEFAULTS`, in a process group of its own."""
+        settings = [f"{key}={value}" for key, value in (DEFAULTS | config).items()]
         return subprocess.Popen(
             [sys.executable, "workflow/run.py", "--cores", "2", *arguments, "--config", *settings],
             cwd=self.folder, env=os.environ | {"PYTHONPATH": str(self.folder / "src")}, text=True,
