@@ -1,0 +1,43 @@
+"""Report 1 (Celik, Oliva i Jürgens, Mainusch): torchvision's ResNet-18 for a pair as one image, and for each image.
+
+On 14×14 images its maps are 14×14 after the first convolution, then 7×7, 4×4, 2×2 and 1×1 in its four stages.
+"""
+
+from torch import Tensor, nn
+from torchvision.models import resnet18  # 2.5 s and 170 MB, whichever of its modules is asked for
+
+from twinbench.architectures.layers import InputConv2d
+from twinbench.architectures.registry import Heads, register
+from twinbench.architectures.twin import Twin
+
+
+def backbone(channels: int, outputs: int) -> nn.Module:
+    """From images (n, channels, 14, 14) to ``outputs`` logits: ResNet-18 whose first convolution keeps 14×14."""
+    net = resnet18(weights=None, num_classes=outputs)
+    net.conv1 = InputConv2d(channels, 64, 7, padding=3, bias=False)
+    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision its convolutions
+    return net
+
+
+@register("resnet18-pair", heads=("target",), parameters=11_174_402)
+class MNISTResNet(nn.Module):
+    """The pair as one image of two channels through ResNet-18."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = backbone(2, 2)
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"target": self.net(pairs)}
+
+
+@register("resnet18-siamese", heads=("digits",), parameters=11_175_370)
+class MNISTResSiameseNet(nn.Module):
+    """One shared ResNet-18 names each digit; the decision compares the two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.branch = Twin(lambda: backbone(1, 10), shared=True)
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"digits": self.branch(pairs)}
