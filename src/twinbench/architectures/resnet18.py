@@ -6,7 +6,7 @@ On 14×14 images its maps are 14×14 after the first convolution, then 7×7, 4×
 from torch import Tensor, nn
 from torchvision.models import resnet18  # 2.5 s and 170 MB, whichever of its modules is asked for
 
-from twinbench.architectures.layers import InputConv2d
+from twinbench.architectures.layers import InputConv2d, OnePixelConv2d
 from twinbench.architectures.registry import Heads, register
 from twinbench.architectures.twin import Twin
 
@@ -14,9 +14,17 @@ from twinbench.architectures.twin import Twin
 def backbone(channels: int, outputs: int) -> nn.Module:
     """From images (n, channels, 14, 14) to ``outputs`` logits: ResNet-18 whose first convolution keeps 14×14."""
     net = resnet18(weights=None, num_classes=outputs)
-    net.conv1 = InputConv2d(channels, 64, 7, padding=3, bias=False)
-    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision its convolutions
+    net.conv1 = _initialised(InputConv2d(channels, 64, 7, padding=3, bias=False))
+    for block, width, stride in zip(net.layer4, (256, 512), (2, 1), strict=True):
+        block.conv1 = _initialised(OnePixelConv2d(width, 512, 3, stride, padding=1, bias=False))
+        block.conv2 = _initialised(OnePixelConv2d(512, 512, 3, padding=1, bias=False))
     return net
+
+
+def _initialised(convolution: nn.Conv2d) -> nn.Conv2d:
+    """Draw the weights as torchvision draws those of ResNet-18."""
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return convolution
 
 
 @register("resnet18-pair", heads=("target",), parameters=11_174_402)
