@@ -9,8 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
-from twinbench.config.loading import ConfigError, check_data, check_writable, load_config, load_studies, load_study
-from twinbench.config.models import schemas
+from twinbench.architectures.catalog import architectures
+from twinbench.config.loading import (
+    ConfigError,
+    check_data,
+    check_pretrained,
+    check_writable,
+    load_config,
+    load_studies,
+    load_study,
+)
+from twinbench.config.models import Pretrained, schemas
 from twinbench.data.checksums import CHECKSUMS
 from twinbench.data.pairs import parse_rounds
 from twinbench.planning import Plan
@@ -50,7 +59,11 @@ def test_shipped_studies_are_valid_at_every_scale(path, scale):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("scal", "quick", "scal: unknown key; allowed: scale, studies, seed, rounds_per_job, data, partial, scratch"),
+        (
+            "scal",
+            "quick",
+            "scal: unknown key; allowed: scale, studies, seed, rounds_per_job, data, pretrained, partial, scratch",
+        ),
         ("scale", "fast", "scale: input should be 'smoke', 'quick' or 'paper', not 'fast'"),
         ("scale", None, "scale: missing"),
         ("seed", "one", "seed: input should be a valid integer, not 'one'"),
@@ -58,6 +71,8 @@ def test_shipped_studies_are_valid_at_every_scale(path, scale):
         ("rounds_per_job", 0, "rounds_per_job: input should be greater than or equal to 1, not 0"),
         ("studies", [], "studies: list should have at least 1 item after validation, not 0, not []"),
         ("data.sauce", "shipped", "data.sauce: unknown key; allowed: source"),
+        ("pretrained.resnet", "random", "pretrained.resnet: unknown key; allowed: resnet18"),
+        ("pretrained.resnet18", 18, "pretrained.resnet18: input should be a valid string, not 18"),
     ],
 )
 def test_config_mistakes_name_file_key_and_what_is_allowed(path, value, expected):
@@ -90,7 +105,7 @@ MISTAKES = [
     ("scales.quick.protocol.rounds", 0, "scales.quick.protocol.rounds: input should be greater than or equal to 1, not 0"),
     ("scales.quick.training", {"epoch": 3}, "scales.quick.training.epoch: unknown key; allowed: epochs, batch_size, optimizer, early_stopping"),
     ("scales.fast", {}, "scales.fast: input should be 'smoke', 'quick' or 'paper', not 'fast'"),
-    ("models.mlp.architecture", "mlp", "models.mlp.architecture: unknown 'mlp'; allowed: convnet-selu, mlp-selu"),
+    ("models.mlp.architecture", "mlp", "models.mlp.architecture: unknown 'mlp'; allowed: conv-resnet-selu, conv-"),
     ("models.mlp.options", {"width": 3}, "models.mlp.options.width: unknown key; allowed: none"),
     ("models.mlp.objective", {"digits": 1}, "models.mlp.objective.digits: mlp-selu has no digits head; allowed: target"),
     ("models.mlp.objective", {"target": 0}, "models.mlp.objective: no head is trained; allowed: target, digits or both above 0"),
@@ -327,3 +342,29 @@ def test_a_mutated_config_is_accepted_or_refused_with_one_line(key, value):
     except ConfigError as error:
         assert str(error).startswith("config/config.yaml: ")
         assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize("source", ["random", "download"])
+def test_pretrained_weights_need_no_file(source):
+    check_pretrained(Pretrained(resnet18=source))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("../w.pth", "'../w.pth' leaves the project; allowed: random, download, a file inside it, an absolute path"),
+        ("a/../../w.pth", "'a/../../w.pth' leaves the project"),
+        ("nowhere.pth", "no file 'nowhere.pth'; allowed: random, download, or a .pth or .safetensors file"),
+        ("imagenet", "unknown 'imagenet'; allowed: random, download, or a .pth or .safetensors file"),
+        ("README.md", "unknown 'README.md'; allowed"),
+    ],
+)
+def test_pretrained_weights_must_be_a_file_inside(source, expected):
+    with pytest.raises(ConfigError) as error:
+        check_pretrained(Pretrained(resnet18=source))
+    assert str(error.value).startswith(f"config/config.yaml: pretrained.resnet18: {expected}")
+
+
+def test_every_declared_pretrained_start_has_a_key():
+    declared = {architecture.pretrained for architecture in architectures().values()} - {None}
+    assert declared == set(Pretrained.model_fields)

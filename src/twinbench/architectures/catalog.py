@@ -13,13 +13,14 @@ ANNOTATIONS = {"bool": bool, "int": int, "float": float, "str": str, "list": lis
 
 @dataclass(frozen=True)
 class Architecture:
-    """One ``@register``-ed class: where it is, its heads, its options as name → (type, default)."""
+    """One ``@register``-ed class: where it is, what it declares, its options as name → (type, default)."""
 
     name: str
     module: str
     heads: tuple[str, ...]
     parameters: int
     options: dict[str, tuple[type, object]] = field(default_factory=dict)
+    pretrained: str | None = None
 
     def build(self, **options: object):
         """Import the one module that holds the architecture and return a new, randomly initialised ``nn.Module``."""

@@ -27,7 +27,21 @@ def _initialised(convolution: nn.Conv2d) -> nn.Conv2d:
     return convolution
 
 
-@register("resnet18-pair", heads=("target",), parameters=11_174_402)
+def start_from_imagenet(net: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Take over the weights of a ResNet-18 for colour images, by torchvision's names.
+
+    Its first convolution sees three channels. One grey channel gets the sum over the three, which answers a grey image
+    as the original does the same image three times. Two channels get that sum each, halved: answers keep their scale.
+    The last layer has other classes and stays freshly initialised.
+    """
+    state, first = net.state_dict(), net.conv1
+    grey = tensors["conv1.weight"].sum(dim=1, keepdim=True)
+    ours = {"conv1.weight": grey.expand_as(first.weight) / first.in_channels}
+    ours |= {name: state[name] for name in ("fc.weight", "fc.bias")}
+    net.load_state_dict(state | tensors | ours)
+
+
+@register("resnet18-pair", heads=("target",), parameters=11_174_402, pretrained="resnet18")
 class MNISTResNet(nn.Module):
     """The pair as one image of two channels through ResNet-18."""
 
@@ -38,8 +52,12 @@ class MNISTResNet(nn.Module):
     def forward(self, pairs: Tensor) -> Heads:
         return {"target": self.net(pairs)}
 
+    def load_pretrained(self, tensors: dict[str, Tensor]) -> None:
+        """Start from ImageNet's weights (`start_from_imagenet`)."""
+        start_from_imagenet(self.net, tensors)
 
-@register("resnet18-siamese", heads=("digits",), parameters=11_175_370)
+
+@register("resnet18-siamese", heads=("digits",), parameters=11_175_370, pretrained="resnet18")
 class MNISTResSiameseNet(nn.Module):
     """One shared ResNet-18 names each digit; the decision compares the two names."""
 
@@ -49,3 +67,7 @@ class MNISTResSiameseNet(nn.Module):
 
     def forward(self, pairs: Tensor) -> Heads:
         return {"digits": self.branch(pairs)}
+
+    def load_pretrained(self, tensors: dict[str, Tensor]) -> None:
+        """Start from ImageNet's weights (`start_from_imagenet`)."""
+        start_from_imagenet(*self.branch.branches, tensors)

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError, create_model
 
 from twinbench.architectures.catalog import architectures
-from twinbench.config.models import Config, Protocol, Strict, StudyFile, Training
+from twinbench.config.models import Config, Pretrained, Protocol, Strict, StudyFile, Training
 from twinbench.config.scratch import ACTIVATION_LABELS, DiscProtocol, Net, PlainTraining, ScratchFile
 from twinbench.data.checksums import CHECKSUMS
 from twinbench.figures.catalog import figures
@@ -190,6 +190,26 @@ def check_data(source: str, shipped: str = "resources/mnist") -> None:
     for name in CHECKSUMS:
         if not ((folder / name).is_file() or (folder / f"{name}.gz").is_file()):
             raise ConfigError(f"{key}: {folder.as_posix()} has no {name} or {name}.gz; allowed: a folder with all four")
+
+
+def check_pretrained(pretrained: Pretrained) -> None:
+    """Check that every key of ``pretrained`` can be what it says; a file's content is checked when it is read.
+
+    Raises:
+        ConfigError: the file leaves the project by ``..``, is none, or is of another kind.
+    """
+    for name, source in pretrained:
+        if source in ("random", "download"):
+            continue
+        key, path = f"config/config.yaml: pretrained.{name}", Path(source)
+        if ".." in path.parts:
+            raise ConfigError(
+                f"{key}: {source!r} leaves the project; allowed: random, download, a file inside it, an absolute path"
+            )
+        if path.suffix not in (".pth", ".safetensors"):
+            raise ConfigError(f"{key}: unknown {source!r}; allowed: random, download, or a .pth or .safetensors file")
+        if not path.is_file():
+            raise ConfigError(f"{key}: no file {source!r}; allowed: random, download, or a .pth or .safetensors file")
 
 
 def check_writable(folder: str) -> None:

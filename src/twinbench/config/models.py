@@ -32,6 +32,12 @@ class Data(Strict):
     source: str = "shipped"
 
 
+class Pretrained(Strict):
+    """Where models that can start from pre-trained weights do start: ``random``, ``download`` or a file of weights."""
+
+    resnet18: str = "random"
+
+
 class Config(Strict):
     """config/config.yaml: what to run."""
 
@@ -40,6 +46,7 @@ class Config(Strict):
     seed: Annotated[int, Field(ge=0)]
     rounds_per_job: Count
     data: Data = Data()
+    pretrained: Pretrained = Pretrained()
     partial: Annotated[bool, Field(strict=False)] = False  # a command line gives it as text
     scratch: Annotated[bool, Field(strict=False)] = False
 
