@@ -61,15 +61,24 @@ DEFAULTS = {"scale": "smoke", "scratch": False, "studies": "[twin-lenet,siamese-
 
 
 class Project:
-    """A copy of the project in a folder of its own, which runs its own package."""
+    """A copy of the project in a folder of its own, which runs its own package.
 
-    def __init__(self, folder: Path):
+    Without ``residual``, siamese-resnets lacks its residual and transposed nets, for speed.
+    """
+
+    def __init__(self, folder: Path, residual: bool = False):
         self.folder = folder
         tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
         for name in tracked.stdout.splitlines():
             if (ROOT / name).exists() and not name.startswith(("tests/", "docs/")):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
+
+        if not residual:
+            study = folder / "config/studies/siamese-resnets.yaml"
+            text = study.read_text(encoding="utf-8")
+            start, end = text.index("  conv-resnet:\n"), text.index("\n# Where the report is silent")
+            study.write_text(text[:start] + text[end:], encoding="utf-8")
 
     def snakemake(self, *arguments: str, **config: object) -> subprocess.CompletedProcess:
         """Run Snakemake here with `DEFAULTS`, unless ``config`` says otherwise."""

@@ -40,10 +40,13 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are both
-        raise DataError(f"{path}: not a whole Parquet file ({_first_line(error)}); {REMEDY}") from error
+        raise DataError(f"{path}: not a whole Parquet file ({first_line(error)}); {REMEDY}") from error
 
 
-def read_tensors(path: str | Path, names: list[str] | None = None, framework: str = "pt") -> dict:
+REMEDY = "delete it and run again to have it made anew"
+
+
+def read_tensors(path: str | Path, names: list[str] | None = None, framework: str = "pt", remedy: str = REMEDY) -> dict:
     """Return tensors of a safetensors file by name: all, or those in ``names``; ``framework`` is ``pt`` or ``numpy``.
 
     Raises:
@@ -53,11 +56,9 @@ def read_tensors(path: str | Path, names: list[str] | None = None, framework: st
         with safe_open(path, framework) as file:
             return {name: file.get_tensor(name) for name in (names or file.keys())}
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: not a whole safetensors file ({_first_line(error)}); {REMEDY}") from error
+        raise DataError(f"{path}: not a whole safetensors file ({first_line(error)}); {remedy}") from error
 
 
-REMEDY = "delete it and run again to have it made anew"
-
-
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an error says, as one line."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

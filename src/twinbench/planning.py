@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinbench.architectures.catalog import architectures
+from twinbench.architectures.catalog import Architecture, architectures
 from twinbench.config.loading import Study
 from twinbench.config.models import Config
 from twinbench.training.schedule import stage_at
@@ -73,6 +73,11 @@ class Plan:
         """Return what a model asks for: ``cpu`` or ``gpu``."""
         return self.studies[study].file.models[model].accelerator
 
+    def pretrained(self, study: str, model: str) -> str | None:
+        """Return the name of the pre-trained weights that a model starts from; None if it starts from random ones."""
+        name = self._architecture(study, model).pretrained
+        return name if name and getattr(self.config.pretrained, name) != "random" else None
+
     def pairs(self, study: str) -> dict[str, Any]:
         """Return the slice of the config that the pair tables depend on."""
         protocol = self.studies[study].protocol
@@ -133,12 +138,16 @@ class Plan:
                 "trainings": trainings,
                 "reduced": study.reduced,
                 "labels": self.labels(name),
+                "pretrained": [model for model in models if self._architecture(name, model).pretrained],
             }
         return {"config": self.config.model_dump(), "studies": studies}
 
     def module(self, study: str, model: str) -> str:
         """Return the package module that defines the model's architecture."""
-        return architectures()[self.studies[study].file.models[model].architecture].module
+        return self._architecture(study, model).module
+
+    def _architecture(self, study: str, model: str) -> Architecture:
+        return architectures()[self.studies[study].file.models[model].architecture]
 
 
 def split_rounds(rounds: int, size: int) -> list[str]:

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.conftest import ROOT
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import count_parameters, forward_flops
-from twinbench.architectures.layers import SELU, InputConv2d
+from twinbench.architectures.layers import SELU, InputConv2d, OnePixelConv2d
 from twinbench.architectures.twin import Twin
 from twinbench.config.loading import load_study
 from twinbench.files import DataError
@@ -62,7 +62,9 @@ class TestContract:
             # Batches of other sizes add up in another order: float32 rounding.
             torch.testing.assert_close(together[head][2:3], alone[head], atol=1e-4, rtol=1e-4)
 
-    def test_flops_as_torch_counts_them(self, name):
+    def test_flops_as_torch_counts_them(self, name, monkeypatch):
+        # Skipped taps count: the FLOPs are those of the architecture, whatever computes it.
+        monkeypatch.setattr(OnePixelConv2d, "forward", nn.Conv2d.forward)
         model = build(name).eval()
         counter = FlopCounterMode(display=False)
         with counter, torch.no_grad():
@@ -75,6 +77,8 @@ COUNTS = {
     "twin-lenet": {"plain": 18_896, "shared": 9_574, "auxiliary": 18_896, "shared-auxiliary": 9_574},
     "siamese-resnets": {
         "mlp": 27_490, "convnet": 57_854, "siamese-classes": 30_054, "siamese-targets": 30_096,
+        "conv-resnet": 41_477, "siamese-resnet": 41_590, "mnist-resnet": 11_174_402,
+        "mnist-siamese-resnet": 11_175_370, "conv-transpose": 13_938,
     },
     "parameter-budget": {"m1": 66_934, "m2": 33_504, "m3": 66_934, "m4": 33_504, "m5": 66_344},
     "transfer": {
@@ -139,6 +143,37 @@ def test_input_convolution_is_torchs():
     images = pairs()
     assert torch.equal(ours(images), theirs(images))
     assert ours(images).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "bias"), [(1, 1, False), (1, 2, True), (2, 2, False), (2, 1, True), (3, 2, False)]
+)
+def test_one_pixel_convolution_is_torchs(size, stride, bias):
+    torch.manual_seed(0)
+    ours, theirs = (cls(4, 5, 3, stride, padding=1, bias=bias) for cls in (OnePixelConv2d, nn.Conv2d))
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(3, 4, size, size, requires_grad=True)
+    y = x.detach().clone().requires_grad_()
+    results = ours(x), theirs(y)
+    for result in results:
+        result.square().sum().backward()
+    torch.testing.assert_close(*results)
+    torch.testing.assert_close(x.grad, y.grad)
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
+
+
+@pytest.mark.parametrize("name", ["resnet18-pair", "resnet18-siamese"])
+def test_resnet18_is_torchvisions(name):
+    from torchvision.models import resnet18
+
+    model = build(name).eval()
+    ours = model.net if name == "resnet18-pair" else model.branch.branches[0]
+    channels, outputs = ours.conv1.in_channels, ours.fc.out_features
+    theirs = resnet18(num_classes=outputs).eval()
+    theirs.conv1 = nn.Conv2d(channels, 64, 7, padding=3, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    images = pairs()[:, :channels]
+    torch.testing.assert_close(ours(images), theirs(images), atol=1e-5, rtol=1e-5)
 
 
 def test_an_architecture_needs_one_file_only(tmp_path, monkeypatch):

@@ -10,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT, put
-from twinbench.config.loading import ConfigError, check_data, check_writable, load_config, load_studies, load_study
-from twinbench.config.models import schemas
+from twinbench.architectures.catalog import architectures
+from twinbench.config.loading import (
+    ConfigError,
+    check_data,
+    check_pretrained,
+    check_writable,
+    load_config,
+    load_studies,
+    load_study,
+)
+from twinbench.config.models import Pretrained, schemas
 from twinbench.data.checksums import CHECKSUMS
 from twinbench.data.pairs import parse_rounds
 from twinbench.planning import Plan
@@ -37,7 +46,11 @@ def test_shipped_studies_are_valid_at_every_scale(path, scale):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("scal", "quick", "scal: unknown key; allowed: scale, studies, seed, rounds_per_job, data, partial, scratch"),
+        (
+            "scal",
+            "quick",
+            "scal: unknown key; allowed: scale, studies, seed, rounds_per_job, data, pretrained, partial, scratch",
+        ),
         ("scale", "fast", "scale: input should be 'smoke', 'quick' or 'paper', not 'fast'"),
         ("scale", None, "scale: missing"),
         ("seed", "one", "seed: input should be a valid integer, not 'one'"),
@@ -45,6 +58,8 @@ def test_shipped_studies_are_valid_at_every_scale(path, scale):
         ("rounds_per_job", 0, "rounds_per_job: input should be greater than or equal to 1, not 0"),
         ("studies", [], "studies: list should have at least 1 item after validation, not 0, not []"),
         ("data.sauce", "shipped", "data.sauce: unknown key; allowed: source"),
+        ("pretrained.resnet", "random", "pretrained.resnet: unknown key; allowed: resnet18"),
+        ("pretrained.resnet18", 18, "pretrained.resnet18: input should be a valid string, not 18"),
     ],
 )
 def test_config_mistakes_name_file_key_and_what_is_allowed(path, value, expected):
@@ -106,9 +121,8 @@ MISTAKES = [
     ("models.mlp.objective", {"phases": [{"share": 0.5, "target": 1}, {"share": 0.5}]}, "models.mlp.objective.phases.1: no head is trained"),
     ("models.mlp.objective", {"target": 1, "phases": [{"share": 0.5, "target": 1}, {"share": 0.5, "target": 1}]}, "models.mlp.objective.phases: each phase has its own weights"),
     ("models.mlp.objective", {"phases": [{"share": 0.5, "target": 1}, {"share": 0.5, "target": 1, "train": ["head"]}]}, "models.mlp.objective.phases.1.train: mlp-selu has no part 'head'; allowed: layers"),
-    ("parameter_budget", 30_000, "models.convnet.published.parameters: 57854 is over the budget; at most 30000 (parameter_budget) are allowed"),
-    ("scales.quick.models", {"mlq": {"training": {"epochs": 3}}}, "scales.quick.models: no model 'mlq' in this study; allowed: convnet, mlp"),
-    ("scales.quick.models", {"mlp": {"training": {"epoch": 3}}}, "scales.quick.models.mlp.training.epoch: unknown key"),
+    ("parameter_budget", 50_000, "models.convnet.published.parameters: 57854 is over the budget; at most 50000 (parameter_budget) are allowed"),
+    ("models.mlp.scales", {"quick": {"training": {"epoch": 3}}}, "models.mlp.scales.quick.training.epoch: unknown key"),
     ("figures", ["loss_parts"], "figures: "),
     ("scales.paper", {"protocol": {"rounds": 0}}, "scales.paper.protocol.rounds: input should be greater than or equal to 1, not 0"),
 ]  # fmt: skip
@@ -191,8 +205,8 @@ def test_unreadable_study_files(tmp_path, content, expected):
 
 
 def test_a_scale_changes_what_it_says_and_nothing_else():
-    quick, paper = (load_study(ROOT / "config/studies/siamese-resnets.yaml", scale) for scale in ("quick", "paper"))
-    assert quick.protocol.model_dump() | {"rounds": 8} == paper.protocol.model_dump() != quick.protocol.model_dump()
+    quick, paper = (load_study(ROOT / "config/studies/twin-lenet.yaml", scale) for scale in ("quick", "paper"))
+    assert quick.protocol.model_dump() | {"rounds": 32} == paper.protocol.model_dump() != quick.protocol.model_dump()
     assert quick.trainings == paper.trainings
 
 
@@ -232,8 +246,9 @@ def test_a_model_may_have_fewer_rounds(tmp_path):
 
 
 def test_a_scale_may_change_one_model(tmp_path):
-    change = {"mlp": {"training": {"epochs": 7, "early_stopping": {"patience": 2}}}}
-    study = load_study(study_with(tmp_path, "scales.quick.models", change), "quick")
+    change = {"quick": {"training": {"epochs": 7, "early_stopping": {"patience": 2}}}}
+    study = load_study(study_with(tmp_path, "models.mlp.scales", change), "quick")
+    assert study.reduced["models"]["mlp"] == change["quick"]
     assert (study.trainings["mlp"].epochs, study.trainings["mlp"].early_stopping.patience) == (7, 2)
     assert study.trainings["mlp"].optimizer.name == "adam"
     assert study.trainings["convnet"].epochs == 50
@@ -373,3 +388,29 @@ def test_a_mutated_config_is_accepted_or_refused_with_one_line(key, value):
     except ConfigError as error:
         assert str(error).startswith("config/config.yaml: ")
         assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize("source", ["random", "download"])
+def test_pretrained_weights_need_no_file(source):
+    check_pretrained(Pretrained(resnet18=source))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("../w.pth", "'../w.pth' leaves the project; allowed: random, download, a file inside it, an absolute path"),
+        ("a/../../w.pth", "'a/../../w.pth' leaves the project"),
+        ("nowhere.pth", "no file 'nowhere.pth'; allowed: random, download, or a .pth or .safetensors file"),
+        ("imagenet", "unknown 'imagenet'; allowed: random, download, or a .pth or .safetensors file"),
+        ("README.md", "unknown 'README.md'; allowed"),
+    ],
+)
+def test_pretrained_weights_must_be_a_file_inside(source, expected):
+    with pytest.raises(ConfigError) as error:
+        check_pretrained(Pretrained(resnet18=source))
+    assert str(error.value).startswith(f"config/config.yaml: pretrained.resnet18: {expected}")
+
+
+def test_every_declared_pretrained_start_has_a_key():
+    declared = {architecture.pretrained for architecture in architectures().values()} - {None}
+    assert declared == set(Pretrained.model_fields)

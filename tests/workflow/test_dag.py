@@ -1,6 +1,7 @@
 """What is planned, and what reruns after which edit: dry runs on the finished smoke run."""
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT, Project
 
@@ -17,6 +18,13 @@ def test_jobs_of_a_first_run(fresh):
         "mnist": 1, "pairs": 2, "constant": 2, "train": 4 + 4 * 2, "evaluate": 8, "aggregate": 2, "figure": 5,
         **AFTER_TRAINING,
     }  # fmt: skip
+
+
+def test_jobs_with_the_residual_nets_from_random_and_from_pretrained_weights(tmp_path):
+    project = Project(tmp_path, residual=True)
+    planned = project.planned()
+    assert (planned["train"], planned["evaluate"]) == (4 + 9 * 2, 13)
+    assert project.planned(pretrained="{resnet18: download}") == planned | {"pretrained": 1}
 
 
 def test_jobs_at_paper_scale(fresh):
@@ -116,6 +124,18 @@ def test_an_edit_reruns_what_depends_on_it_and_nothing_else(edited, file, old, n
     assert edited.planned() == expected
 
 
+def test_other_pretrained_weights_retrain_only_the_models_that_start_from_them(smoke, tmp_path):
+    project, file = smoke.copy(tmp_path), "config/studies/siamese-resnets.yaml"
+    study, whole = (yaml.safe_load((folder / file).read_text(encoding="utf-8")) for folder in (project.folder, ROOT))
+    study["models"]["mnist-resnet"] = whole["models"]["mnist-resnet"]
+    (project.folder / file).write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
+    result = project.snakemake("--cores", "2", "--until", "train")
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "train" not in (planned := project.planned())
+    (project.folder / "weights.pth").touch()
+    assert project.planned(pretrained="{resnet18: weights.pth}") == planned | {"pretrained": 1, "train": 2}
+
+
 def test_new_modification_times_rerun_nothing(edited):
     for path in edited.folder.rglob("*"):
         if path.is_file() and path.relative_to(edited.folder).parts[0] in ("src", "config", "workflow", "resources"):
@@ -132,8 +152,13 @@ def test_new_modification_times_rerun_nothing(edited):
             "config/config.yaml: studies: unknown study 'mnist'; allowed: dense-vs-conv, parameter-budget, siamese-resnets, transfer, twin-lenet",
         ),
         (
+            {"pretrained": "{resnet18: weights.pth}"},
+            "config/config.yaml: pretrained.resnet18: no file 'weights.pth'; "
+            "allowed: random, download, or a .pth or .safetensors file",
+        ),
+        (
             {"sclae": "quick"},
-            "config/config.yaml: sclae: unknown key; allowed: scale, studies, seed, rounds_per_job, data, partial, scratch",
+            "config/config.yaml: sclae: unknown key; allowed: scale, studies, seed, rounds_per_job, data, pretrained, partial, scratch",
         ),
     ],
 )

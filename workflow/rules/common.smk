@@ -4,7 +4,14 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from twinbench.config.loading import ConfigError, check_data, check_writable, load_config, load_studies
+from twinbench.config.loading import (
+    ConfigError,
+    check_data,
+    check_pretrained,
+    check_writable,
+    load_config,
+    load_studies,
+)
 from twinbench.data.checksums import CHECKSUMS
 from twinbench.figures.catalog import captions, figures
 from twinbench.fingerprint import digest
@@ -14,12 +21,14 @@ try:
     _config = load_config(config)
     plan = Plan(_config, load_studies(_config))
     check_data(_config.data.source)
+    check_pretrained(_config.pretrained)
     check_writable("results")
 except ConfigError as error:
     sys.exit(str(error))
 
 RESULTS = plan.results
 DIGITS = "results/mnist/digits.safetensors"  # the same for every scale
+PRETRAINED = "results/pretrained/{name}.safetensors"  # of every scale, too
 PAIRS = f"{RESULTS}/pairs/{{study}}/rounds-{{rounds}}.parquet"
 CELL = f"{RESULTS}/cells/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}"
 PREDICTIONS = f"{RESULTS}/predictions/{{study}}/{{model}}.parquet"
@@ -55,6 +64,17 @@ def mnist_files(source):
     folder = Path("resources/mnist" if source == "shipped" else source)
     found = [[path for path in (folder / name, folder / f"{name}.gz") if path.exists()] for name in CHECKSUMS]
     return [paths[0].as_posix() for paths in found]
+
+
+def pretrained_file(source):
+    """The local file of pre-trained weights; none where they are downloaded."""
+    return [] if source in ("random", "download") else source
+
+
+def cell_pretrained(wildcards):
+    """Input function: the pre-trained weights that the wildcards' model starts from, if any."""
+    name = plan.pretrained(wildcards.study, wildcards.model)
+    return PRETRAINED.format(name=name) if name else []
 
 
 def of_cells(pattern):

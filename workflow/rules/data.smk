@@ -1,4 +1,4 @@
-# The official MNIST files, verified and pooled once; then the seeded pairs of each study.
+# The official MNIST files, verified and pooled once; pre-trained weights, checked; the seeded pairs of each study.
 
 
 rule mnist:
@@ -19,6 +19,28 @@ rule mnist:
         code=code("mnist.py"),
     script:
         "../scripts/mnist.py"
+
+
+# Part of the DAG only if the config names such weights and a study has a model that starts from them.
+rule pretrained:
+    input:
+        pretrained_file(plan.config.pretrained.resnet18),
+    output:
+        PRETRAINED.format(name="resnet18"),
+    log:
+        "results/pretrained/resnet18.log",
+    benchmark:
+        "results/pretrained/resnet18.tsv"
+    conda:
+        "../envs/twinbench.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        source=plan.config.pretrained.resnet18,
+        code=code("pretrained.py"),
+    script:
+        "../scripts/pretrained.py"
 
 
 rule pairs:

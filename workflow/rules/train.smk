@@ -5,6 +5,7 @@ rule train:
     input:
         digits=DIGITS,
         pairs=PAIRS,
+        pretrained=cell_pretrained,
     output:
         weights=f"{CELL}/weights.safetensors",
         history=f"{CELL}/history.parquet",

@@ -11,6 +11,7 @@ train_cell(
     fold=snakemake.wildcards.fold,
     digits=Path(snakemake.input.digits),
     pairs=Path(snakemake.input.pairs),
+    pretrained=Path(snakemake.input.pretrained) if snakemake.input.pretrained else None,
     threads=snakemake.threads,
     gpu=snakemake.resources.gpu > 0,
     code=snakemake.params.code,

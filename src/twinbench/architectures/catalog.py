@@ -13,7 +13,7 @@ ANNOTATIONS = {"bool": bool, "int": int, "float": float, "str": str, "list": lis
 
 @dataclass(frozen=True)
 class Architecture:
-    """One ``@register``-ed class: where it is, its heads, its options as name → (type, default), its parts.
+    """One ``@register``-ed class: where it is, what it declares, its options as name → (type, default), its parts.
 
     ``parts`` are the modules that ``__init__`` sets on ``self``; a phase of the training may train some of them.
     """
@@ -24,6 +24,7 @@ class Architecture:
     parameters: int
     options: dict[str, tuple[type, object]] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
+    pretrained: str | None = None
 
     def build(self, **options: object):
         """Import the one module that holds the architecture and return a new, randomly initialised ``nn.Module``."""

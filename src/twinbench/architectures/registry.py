@@ -19,7 +19,9 @@ class Heads(TypedDict, total=False):
 ARCHITECTURES: dict[str, type[nn.Module]] = {}
 
 
-def register(name: str, *, heads: tuple[str, ...], parameters: int) -> Callable[[type[nn.Module]], type[nn.Module]]:
+def register(
+    name: str, *, heads: tuple[str, ...], parameters: int, pretrained: str | None = None
+) -> Callable[[type[nn.Module]], type[nn.Module]]:
     """Class decorator: make an ``nn.Module`` an architecture that a study can name.
 
     The module's ``forward`` takes standardised pairs (B, 2, 14, 14) and returns `Heads`. Its ``__init__`` takes only
@@ -30,6 +32,8 @@ def register(name: str, *, heads: tuple[str, ...], parameters: int) -> Callable[
         name: what ``architecture:`` in a study file says.
         heads: the keys of `Heads` that forward returns.
         parameters: number of trainable parameters with default options; the contract test counts them.
+        pretrained: the key under ``pretrained:`` in config.yaml that says where the module starts. It then has a method
+            ``load_pretrained(tensors)``, which takes over tensors by name as `twinbench.pretrained` writes them.
     """
 
     def add(cls: type[nn.Module]) -> type[nn.Module]:

@@ -11,14 +11,14 @@ import yaml
 from pydantic import BaseModel, ValidationError, create_model
 
 from twinbench.architectures.catalog import architectures
-from twinbench.config.models import Config, Protocol, Strict, StudyFile, Training
+from twinbench.config.models import Config, Pretrained, Protocol, Strict, StudyFile, Training
 from twinbench.config.scratch import ACTIVATION_LABELS, DiscProtocol, Net, PlainTraining, ScratchFile
 from twinbench.data.checksums import CHECKSUMS
 from twinbench.figures.catalog import figures
 from twinbench.training.schedule import phase_epochs
 
 MAX_BYTES = 1_000_000
-KEY = re.compile(r"[a-z0-9_.]+( \+ [a-z0-9_.]+)?")  # how our own checks begin: a key, or a sum of two
+KEY = re.compile(r"[a-z0-9_.-]+( \+ [a-z0-9_.-]+)?")  # how our own checks begin: a key, or a sum of two
 SCALES = ("smoke", "quick", "paper")
 
 
@@ -116,17 +116,16 @@ def load_study(path: Path, scale: str) -> Study:
 
 
 def _at_scale(name: str, study: StudyFile, scale: str, file: str) -> Study:
-    changes = study.scales.get(scale)
-    override = changes.model_dump(exclude_unset=True) if changes else {}
+    override = study.scales.get(scale, {})
     protocol = _overridden(Protocol, study.protocol, override, "protocol", file, "protocol", scale)
     trainings = {}
     for model_name, model in study.models.items():
         at = f"models.{model_name}.training" if model.training else "training"
         own = _merge(study.training, model.training)
         training = _overridden(Training, own, override, "training", file, at, scale)
-        if change := override.get("models", {}).get(model_name):
+        if change := model.scales.get(scale):
             merged = _merge(training.model_dump(exclude_unset=True), change["training"])
-            training = _validate(Training, merged, file, f"scales.{scale}.models.{model_name}.training")
+            training = _validate(Training, merged, file, f"models.{model_name}.scales.{scale}.training")
         trainings[model_name] = training
         if training.early_stopping and not (protocol.folds or protocol.pairs.validation):
             raise ConfigError(
@@ -152,7 +151,9 @@ def _at_scale(name: str, study: StudyFile, scale: str, file: str) -> Study:
         raise ConfigError(f"{file}: figures: 'loss_parts' needs a model whose objective changes from epoch to epoch")
     if "folds" in study.figures and not protocol.folds:
         raise ConfigError(f"{file}: figures: 'folds' needs protocol.folds; any other is allowed")
-    return Study(name, study, protocol, trainings, override)
+    of_models = {name: model.scales[scale] for name, model in study.models.items() if scale in model.scales}
+    reduced = override | ({"models": of_models} if of_models else {})
+    return Study(name, study, protocol, trainings, reduced)
 
 
 def load_scratch(config: Config, path: Path = Path("config/scratch.yaml")) -> Scratch:
@@ -211,6 +212,26 @@ def check_data(source: str, shipped: str = "resources/mnist") -> None:
     for name in CHECKSUMS:
         if not ((folder / name).is_file() or (folder / f"{name}.gz").is_file()):
             raise ConfigError(f"{key}: {folder.as_posix()} has no {name} or {name}.gz; allowed: a folder with all four")
+
+
+def check_pretrained(pretrained: Pretrained) -> None:
+    """Check that every key of ``pretrained`` can be what it says; a file's content is checked when it is read.
+
+    Raises:
+        ConfigError: the file leaves the project by ``..``, is none, or is of another kind.
+    """
+    for name, source in pretrained:
+        if source in ("random", "download"):
+            continue
+        key, path = f"config/config.yaml: pretrained.{name}", Path(source)
+        if ".." in path.parts:
+            raise ConfigError(
+                f"{key}: {source!r} leaves the project; allowed: random, download, a file inside it, an absolute path"
+            )
+        if path.suffix not in (".pth", ".safetensors"):
+            raise ConfigError(f"{key}: unknown {source!r}; allowed: random, download, or a .pth or .safetensors file")
+        if not path.is_file():
+            raise ConfigError(f"{key}: no file {source!r}; allowed: random, download, or a .pth or .safetensors file")
 
 
 def check_writable(folder: str) -> None:

@@ -25,6 +25,7 @@ Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Scale = Literal["smoke", "quick", "paper"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
@@ -34,14 +35,21 @@ class Data(Strict):
     source: str = "shipped"
 
 
+class Pretrained(Strict):
+    """Where models that can start from pre-trained weights do start: ``random``, ``download`` or a file of weights."""
+
+    resnet18: str = "random"
+
+
 class Config(Strict):
     """config/config.yaml: what to run."""
 
-    scale: Literal["smoke", "quick", "paper"]
+    scale: Scale
     studies: Annotated[list[Name], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0)]
     rounds_per_job: Count
     data: Data = Data()
+    pretrained: Pretrained = Pretrained()
     partial: Annotated[bool, Field(strict=False)] = False  # a command line gives it as text
     scratch: Annotated[bool, Field(strict=False)] = False
 
@@ -222,6 +230,7 @@ class Model(Strict):
     accelerator: Literal["cpu", "gpu"] = "cpu"
     rounds: Count | None = None  # at most so many of the study's rounds
     training: dict[str, Any] = {}
+    scales: dict[Scale, dict[Literal["training"], dict[str, Any]]] = {}
     published: Published = Published()
 
     @model_validator(mode="after")
@@ -255,14 +264,6 @@ class Source(Strict):
     table: str
 
 
-class Changes(Strict):
-    """What a scale changes: of the study, and of single models' training."""
-
-    protocol: dict[str, Any] = {}
-    training: dict[str, Any] = {}
-    models: dict[Name, dict[Literal["training"], dict[str, Any]]] = {}
-
-
 class StudyFile(Strict):
     """config/studies/<study>.yaml; ``scales`` holds what differs from the published protocol."""
 
@@ -270,7 +271,7 @@ class StudyFile(Strict):
     source: Source
     protocol: dict[str, Any]
     training: dict[str, Any]
-    scales: dict[Literal["smoke", "quick", "paper"], Changes] = {}
+    scales: dict[Scale, dict[Literal["protocol", "training"], dict[str, Any]]] = {}
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     rounds_per_job: Count | None = None
     parameter_budget: Count | None = None  # a model with more parameters is refused
@@ -281,10 +282,6 @@ class StudyFile(Strict):
     def _fits_together(self) -> "StudyFile":
         if "constant" in self.models:
             raise ValueError("models.constant: every study has this baseline already; any other name is allowed")
-        for scale, changes in self.scales.items():
-            if unknown := changes.models.keys() - self.models.keys():
-                raise ValueError(f"scales.{scale}.models: no model {min(unknown)!r} in this study; "
-                                 f"allowed: {', '.join(sorted(self.models))}")  # fmt: skip
         for name, model in self.models.items():
             count, budget = model.published.parameters, self.parameter_budget
             if count and budget and count > budget:

@@ -71,11 +71,21 @@ def _study(name: str, study: dict, metrics: pd.DataFrame, cells: pd.DataFrame) -
         "main": tables.published_rows(study, measured, main=True),
         "others": tables.published_rows(study, measured, main=False),
         "differences": tables.difference_lines(study, measured),
+        "starts": _starts(study, cells),
         "cost": tables.cost_rows(study, cells),
         "majority": tables.summary_text(Summary.of(majority), "accuracy"),
         "notes": [f"{model['label']}: {model['published']['note']}" for model in study["models"].values()
                   if model["published"]["note"]],
     }  # fmt: skip
+
+
+def _starts(study: dict, cells: pd.DataFrame) -> str:
+    """Return which initial weights the models had that can start from pre-trained ones; empty without such models."""
+    labels: dict[str, list[str]] = {}
+    for model in study["pretrained"]:
+        for start in cells.loc[cells["model"] == model, "initial_weights"].unique():
+            labels.setdefault(start, []).append(study["labels"][model])
+    return "; ".join(f"{start} for {' and '.join(of_models)}" for start, of_models in labels.items())
 
 
 def _best(study: dict, values: pd.DataFrame) -> str:

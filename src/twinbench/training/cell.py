@@ -8,13 +8,15 @@ from pathlib import Path
 import pandas as pd
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import count_parameters, forward_flops
 from twinbench.data.tensors import load_splits
-from twinbench.files import DataError, read_parquet, whole
+from twinbench.files import DataError, read_parquet, read_tensors, whole
 from twinbench.gpu_slots import claim_gpu
 from twinbench.machine import prepare
+from twinbench.pretrained import read_origin
 from twinbench.provenance import environment
 from twinbench.seeds import derive_seed
 from twinbench.training.checkpoint import Checkpoint, training_key
@@ -25,8 +27,8 @@ log = logging.getLogger(__name__)
 
 
 def train_cell(
-    cell: dict, *, study: str, model: str, fold: str, digits: Path, pairs: Path, threads: int, gpu: bool,
-    code: str, checkpoint: Path, weights: Path, history: Path, record: Path,
+    cell: dict, *, study: str, model: str, fold: str, digits: Path, pairs: Path, pretrained: Path | None,
+    threads: int, gpu: bool, code: str, checkpoint: Path, weights: Path, history: Path, record: Path,
 ) -> None:  # fmt: skip
     """Train one replica for every round in the pair table and write what came out.
 
@@ -35,6 +37,7 @@ def train_cell(
         study, model, fold: names of the cell; ``fold`` is a number as text or ``all``.
         digits: pooled digits (`data.mnist.write_digits`).
         pairs: pair table (`data.pairs.draw_pairs`) of the rounds to train.
+        pretrained: weights to start from (`twinbench.pretrained`); None starts from random ones.
         threads: processor threads that torch may use.
         gpu: whether to use a GPU if there is one.
         code: digest of the code; a checkpoint of other code is not resumed from.
@@ -58,8 +61,16 @@ def train_cell(
     architecture = architectures()[cell["architecture"]]
     example = architecture.build(**cell["options"])
     _check_budget(example, cell["parameter_budget"])
+    imported = read_tensors(pretrained) if pretrained else None
+
+    def build() -> nn.Module:
+        model = architecture.build(**cell["options"])
+        if imported:
+            model.load_pretrained(imported)
+        return model
+
     replicas = LoopReplicas(
-        lambda: architecture.build(**cell["options"]),
+        build,
         list(data.values()),
         [_seeds(cell["seed"], study, fold, round_, cell["fixed_data"]) for round_ in data],
         cell["training"],
@@ -67,7 +78,7 @@ def train_cell(
         cell["decision"],
     )
     splits = list(next(iter(data.values())))
-    saved = Checkpoint(checkpoint, training_key(cell, code, digits, pairs))
+    saved = Checkpoint(checkpoint, training_key(cell, code, digits, pairs, *([pretrained] if pretrained else [])))
     outcome = fit(replicas, splits, saved)
 
     with whole(weights) as path:
@@ -95,6 +106,7 @@ def train_cell(
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "threads": threads,
         "strategy": "loop",
+        "initial_weights": read_origin(pretrained) if pretrained else "random",
         "data_seconds": data_seconds,
         "evaluate_seconds": outcome.evaluate_seconds,
         "environment": environment(),

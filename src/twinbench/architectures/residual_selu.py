@@ -1,0 +1,85 @@
+"""Report 1 (Celik, Oliva i Jürgens, Mainusch): a residual net with SELU, alone and siamese, and a transposed one."""
+
+from torch import Tensor, nn
+
+from twinbench.architectures.layers import SELU, InputConv2d
+from twinbench.architectures.registry import Heads, register
+from twinbench.architectures.twin import Twin
+
+CHANNELS, BLOCKS = 15, 10
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions with a skip connection, on maps (n, 15, 14, 14); 4,140 parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1),
+            SELU(),
+            nn.BatchNorm2d(CHANNELS),
+            nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1),
+        )
+        self.outer = nn.Sequential(SELU(), nn.BatchNorm2d(CHANNELS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.outer(self.inner(x) + x)
+
+
+def residual_body(channels: int, outputs: int) -> nn.Sequential:
+    """From images (n, channels, 14, 14) to ``outputs`` logits."""
+    return nn.Sequential(
+        InputConv2d(channels, CHANNELS, 1),
+        SELU(),
+        *(ResidualBlock() for _ in range(BLOCKS)),
+        nn.AvgPool2d(8),  # 1×1: of 14×14, the upper left 8×8, which 20 convolutions have told of the rest
+        SELU(),
+        nn.Flatten(),
+        nn.Linear(CHANNELS, outputs),
+    )
+
+
+@register("conv-resnet-selu", heads=("target",), parameters=41_477)
+class ConvResNet(nn.Module):
+    """The pair as one image of two channels through ten residual blocks."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = residual_body(2, 2)
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"target": self.layers(pairs)}
+
+
+@register("siamese-resnet-selu", heads=("digits",), parameters=41_590)
+class ConvSiameseResNet(nn.Module):
+    """The same body for one image, shared, names each digit; the decision compares the two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.branch = Twin(lambda: residual_body(1, 10), shared=True)
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"digits": self.branch(pairs)}
+
+
+@register("conv-transpose-selu", heads=("target",), parameters=13_938)
+class ConvTransposeNet(nn.Module):
+    """The pair as one image of two channels through two transposed convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ConvTranspose2d(2, 16, 4, padding=2),  # 13×13
+            SELU(),
+            nn.MaxPool2d(2),  # 6×6
+            nn.ConvTranspose2d(16, 32, 5, padding=2),  # 6×6
+            SELU(),
+            nn.MaxPool2d(2),  # 3×3
+            nn.Flatten(),
+            nn.Dropout(0.5),  # the rate is not published: the usual one before a last dense layer
+            nn.Linear(288, 2),
+        )
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"target": self.layers(pairs)}

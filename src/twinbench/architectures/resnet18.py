@@ -1,0 +1,73 @@
+"""Report 1 (Celik, Oliva i Jürgens, Mainusch): torchvision's ResNet-18 for a pair as one image, and for each image.
+
+On 14×14 images its maps are 14×14 after the first convolution, then 7×7, 4×4, 2×2 and 1×1 in its four stages.
+"""
+
+from torch import Tensor, nn
+from torchvision.models import resnet18  # 2.5 s and 170 MB, whichever of its modules is asked for
+
+from twinbench.architectures.layers import InputConv2d, OnePixelConv2d
+from twinbench.architectures.registry import Heads, register
+from twinbench.architectures.twin import Twin
+
+
+def backbone(channels: int, outputs: int) -> nn.Module:
+    """From images (n, channels, 14, 14) to ``outputs`` logits: ResNet-18 whose first convolution keeps 14×14."""
+    net = resnet18(weights=None, num_classes=outputs)
+    net.conv1 = _initialised(InputConv2d(channels, 64, 7, padding=3, bias=False))
+    for block, width, stride in zip(net.layer4, (256, 512), (2, 1), strict=True):
+        block.conv1 = _initialised(OnePixelConv2d(width, 512, 3, stride, padding=1, bias=False))
+        block.conv2 = _initialised(OnePixelConv2d(512, 512, 3, padding=1, bias=False))
+    return net
+
+
+def _initialised(convolution: nn.Conv2d) -> nn.Conv2d:
+    """Draw the weights as torchvision draws those of ResNet-18."""
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return convolution
+
+
+def start_from_imagenet(net: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Take over the weights of a ResNet-18 for colour images, by torchvision's names.
+
+    Its first convolution sees three channels. One grey channel gets the sum over the three, which answers a grey image
+    as the original does the same image three times. Two channels get that sum each, halved: answers keep their scale.
+    The last layer has other classes and stays freshly initialised.
+    """
+    state, first = net.state_dict(), net.conv1
+    grey = tensors["conv1.weight"].sum(dim=1, keepdim=True)
+    ours = {"conv1.weight": grey.expand_as(first.weight) / first.in_channels}
+    ours |= {name: state[name] for name in ("fc.weight", "fc.bias")}
+    net.load_state_dict(state | tensors | ours)
+
+
+@register("resnet18-pair", heads=("target",), parameters=11_174_402, pretrained="resnet18")
+class MNISTResNet(nn.Module):
+    """The pair as one image of two channels through ResNet-18."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = backbone(2, 2)
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"target": self.net(pairs)}
+
+    def load_pretrained(self, tensors: dict[str, Tensor]) -> None:
+        """Start from ImageNet's weights (`start_from_imagenet`)."""
+        start_from_imagenet(self.net, tensors)
+
+
+@register("resnet18-siamese", heads=("digits",), parameters=11_175_370, pretrained="resnet18")
+class MNISTResSiameseNet(nn.Module):
+    """One shared ResNet-18 names each digit; the decision compares the two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.branch = Twin(lambda: backbone(1, 10), shared=True)
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"digits": self.branch(pairs)}
+
+    def load_pretrained(self, tensors: dict[str, Tensor]) -> None:
+        """Start from ImageNet's weights (`start_from_imagenet`)."""
+        start_from_imagenet(*self.branch.branches, tensors)
