@@ -78,7 +78,8 @@ class Project:
             study = folder / "config/studies/siamese-resnets.yaml"
             text = study.read_text(encoding="utf-8")
             start, end = text.index("  conv-resnet:\n"), text.index("\n# Where the report is silent")
-            study.write_text(text[:start] + text[end:], encoding="utf-8")
+            changed = (text[:start] + text[end:]).replace("rounds_per_job: 8", "rounds_per_job: 2")
+            study.write_text(changed, encoding="utf-8")
 
     def snakemake(self, *arguments: str, **config: object) -> subprocess.CompletedProcess:
         """Run Snakemake here with `DEFAULTS`, unless ``config`` says otherwise."""
