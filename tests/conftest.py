@@ -1,3 +1,4 @@
+import copy
 import os
 import shutil
 import subprocess
@@ -10,6 +11,20 @@ import torch
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).parent.parent
+
+
+def put(tree: dict, path: str, value: object) -> dict:
+    """Return a copy of ``tree`` with ``value`` at a dotted path; None removes the key."""
+    changed = copy.deepcopy(tree)
+    *parents, last = path.split(".")
+    node = changed
+    for key in parents:
+        node = node.setdefault(key, {})
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+    return changed
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +56,10 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
+# Two studies, of which one has folds, stand for all; test_all_studies.py runs the others.
+DEFAULTS = {"scale": "smoke", "scratch": False, "studies": "[twin-lenet,siamese-resnets]"}
+
+
 class Project:
     """A copy of the project in a folder of its own, which runs its own package.
 
@@ -62,8 +81,8 @@ class Project:
             study.write_text(text[:start] + text[end:], encoding="utf-8")
 
     def snakemake(self, *arguments: str, **config: object) -> subprocess.CompletedProcess:
-        """Run Snakemake here, at smoke scale and without the from-scratch study unless ``config`` says otherwise."""
-        settings = [f"{key}={value}" for key, value in ({"scale": "smoke", "scratch": False} | config).items()]
+        """Run Snakemake here with `DEFAULTS`, unless ``config`` says otherwise."""
+        settings = [f"{key}={value}" for key, value in (DEFAULTS | config).items()]
         environment = os.environ | {"PYTHONPATH": str(self.folder / "src")}
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments, "--config", *settings],
@@ -71,8 +90,8 @@ class Project:
         )  # fmt: skip
 
     def report(self, *arguments: str, **config: object) -> subprocess.Popen:
-        """Start what `make report` runs, at smoke scale, in a process group of its own."""
-        settings = [f"{key}={value}" for key, value in ({"scale": "smoke", "scratch": False} | config).items()]
+        """Start what `make report` runs, with `DEFAULTS`, in a process group of its own."""
+        settings = [f"{key}={value}" for key, value in (DEFAULTS | config).items()]
         return subprocess.Popen(
             [sys.executable, "workflow/run.py", "--cores", "2", *arguments, "--config", *settings],
             cwd=self.folder, env=os.environ | {"PYTHONPATH": str(self.folder / "src")}, text=True,

@@ -10,6 +10,7 @@ from typing import Any
 from twinbench.architectures.catalog import Architecture, architectures
 from twinbench.config.loading import Study
 from twinbench.config.models import Config
+from twinbench.training.schedule import stage_at
 
 CONSTANT = "constant"
 
@@ -37,10 +38,13 @@ class Plan:
         """Folder of the scale: changing the scale and back retrains nothing."""
         return f"results/{self.config.scale}"
 
-    def blocks(self, study: str) -> list[str]:
-        """Return the study's blocks of rounds, e.g. ``["0-7", "8-15"]``: more rounds only add blocks to full ones."""
+    def blocks(self, study: str, model: str | None = None) -> list[str]:
+        """Return the blocks of rounds of a study, or of one of its models that may have fewer: ``["0-7", "8-15"]``.
+
+        More rounds only add blocks to full ones.
+        """
         size = self.studies[study].file.rounds_per_job or self.config.rounds_per_job
-        return split_rounds(self.studies[study].protocol.rounds, size)
+        return split_rounds(self.studies[study].rounds(model), size)
 
     def models(self, study: str) -> list[str]:
         """Return the names of the study's models that have cells; the constant baseline is not among them."""
@@ -57,7 +61,7 @@ class Plan:
             {"study": study, "model": name, "fold": fold, "rounds": block}
             for name in ([model] if model else self.studies[study].file.models)
             for fold in self.folds(study)
-            for block in self.blocks(study)
+            for block in self.blocks(study, name)
         ]
         return [cell for cell in cells if cell not in self.missing]
 
@@ -77,18 +81,22 @@ class Plan:
     def pairs(self, study: str) -> dict[str, Any]:
         """Return the slice of the config that the pair tables depend on."""
         protocol = self.studies[study].protocol
-        return {"seed": self.config.seed, "counts": protocol.pairs.model_dump(), "folds": protocol.folds}
+        counts = protocol.pairs.model_dump()
+        return {"seed": self.config.seed, "counts": counts, **protocol.model_dump(include={"folds", "fixed_data"})}
 
     def cell(self, study: str, model: str) -> dict[str, Any]:
         """Return the slice of the config that training a model depends on."""
-        entry = self.studies[study].file.models[model]
+        of_study = self.studies[study]
+        entry = of_study.file.models[model]
         return {
             "seed": self.config.seed,
+            "fixed_data": of_study.protocol.fixed_data,
+            "parameter_budget": of_study.file.parameter_budget,
             "architecture": entry.architecture,
             "options": entry.options,
             "objective": entry.objective.model_dump(),
             "decision": entry.decision,
-            "training": self.studies[study].trainings[model].model_dump(),
+            "training": of_study.trainings[model].model_dump(),
         }
 
     def labels(self, study: str) -> dict[str, str]:
@@ -106,11 +114,17 @@ class Plan:
         return found
 
     def scoring(self, study: str) -> dict[str, dict[str, Any]]:
-        """Return, for every model of a study and its baseline, the decision that counts and the objective."""
-        constant = {"decision": "target", "objective": {"target": 1.0}}
-        models = self.studies[study].file.models
-        trained = {name: models[name].model_dump(include={"decision", "objective"}) for name in self.models(study)}
-        return trained | {CONSTANT: constant}
+        """Return, for every model of a study and its baseline, the decision that counts and the weights of the losses.
+
+        Where the weights change, those of the last epoch count.
+        """
+        of_study = self.studies[study]
+        scoring = {}
+        for name in self.models(study):
+            model, epochs = of_study.file.models[name], of_study.trainings[name].epochs
+            weights = stage_at(model.objective.model_dump(), epochs, epochs).weights
+            scoring[name] = {"decision": model.decision, "weights": weights}
+        return scoring | {CONSTANT: {"decision": "target", "weights": {"target": 1.0}}}
 
     def report(self) -> dict[str, Any]:
         """Return what the report says of the configuration: every study as it was run and as it was published."""
@@ -122,7 +136,7 @@ class Plan:
                 "models": models,
                 "protocol": study.protocol.model_dump(),
                 "trainings": trainings,
-                "reduced": study.file.scales.get(self.config.scale, {}),
+                "reduced": study.reduced,
                 "labels": self.labels(name),
                 "pretrained": [model for model in models if self.architecture(name, model).pretrained],
             }

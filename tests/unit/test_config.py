@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, put
 from twinbench.architectures.catalog import architectures
 from twinbench.config.loading import (
     ConfigError,
@@ -27,20 +28,6 @@ from twinbench.planning import Plan
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 STUDY = yaml.safe_load((ROOT / "config/studies/siamese-resnets.yaml").read_text(encoding="utf-8"))
 SCALES = ["smoke", "quick", "paper"]
-
-
-def put(tree: dict, path: str, value: object) -> dict:
-    """Return a copy of ``tree`` with ``value`` at a dotted path; None removes the key."""
-    changed = copy.deepcopy(tree)
-    *parents, last = path.split(".")
-    node = changed
-    for key in parents:
-        node = node.setdefault(key, {})
-    if value is None:
-        del node[last]
-    else:
-        node[last] = value
-    return changed
 
 
 def study_with(tmp_path, path, value):
@@ -91,7 +78,7 @@ def test_unknown_study_lists_those_that_exist():
 
 MISTAKES = [
     ("protocol.rounds", 0, "protocol.rounds: input should be greater than or equal to 1, not 0"),
-    ("protocol.round", 3, "protocol.round: unknown key; allowed: pairs, rounds, folds"),
+    ("protocol.round", 3, "protocol.round: unknown key; allowed: pairs, rounds, folds, fixed_data"),
     ("protocol.folds", 7, "protocol.folds: 7 folds do not divide the 1000 training pairs; a divisor of pairs.train is allowed"),
     ("protocol.folds", 1, "protocol.folds: input should be greater than or equal to 2, not 1"),
     ("protocol.pairs.train", 40_000, "protocol.pairs.train + pairs.validation: 40000 pairs need 80000 distinct digits, MNIST has 60000; at most 30000 pairs are allowed"),
@@ -101,11 +88,11 @@ MISTAKES = [
     ("training.epochs", "many", "training.epochs: input should be a valid integer, not 'many'"),
     ("training.optimizer.name", "lion", "training.optimizer.name: input should be 'adam' or 'sgd', not 'lion'"),
     ("training.optimizer.lr", -1, "training.optimizer.lr: input should be greater than 0, not -1"),
-    ("training.optimizer.beta", 1, "training.optimizer.beta: unknown key; allowed: name, lr, momentum"),
+    ("training.optimizer.beta", 1, "training.optimizer.beta: unknown key; allowed: name, lr, momentum, decay"),
     ("scales.quick.protocol.rounds", 0, "scales.quick.protocol.rounds: input should be greater than or equal to 1, not 0"),
     ("scales.quick.training", {"epoch": 3}, "scales.quick.training.epoch: unknown key; allowed: epochs, batch_size, optimizer, early_stopping"),
     ("scales.fast", {}, "scales.fast: input should be 'smoke', 'quick' or 'paper', not 'fast'"),
-    ("models.mlp.architecture", "mlp", "models.mlp.architecture: unknown 'mlp'; allowed: conv-resnet-selu, conv-"),
+    ("models.mlp.architecture", "mlp", "models.mlp.architecture: unknown 'mlp'; allowed: "),
     ("models.mlp.options", {"width": 3}, "models.mlp.options.width: unknown key; allowed: none"),
     ("models.mlp.objective", {"digits": 1}, "models.mlp.objective.digits: mlp-selu has no digits head; allowed: target"),
     ("models.mlp.objective", {"target": 0}, "models.mlp.objective: no head is trained; allowed: target, digits or both above 0"),
@@ -121,6 +108,23 @@ MISTAKES = [
     ("figures", ["curves", "curves"], "figures: 'curves' is named twice"),
     ("training.optimizer.momentum", 0.9, "training.optimizer.momentum: adam has none; allowed with sgd"),
     ("training.batch_size", 437, "training.batch_size: 437 leaves a last batch of 1 of 875 training pairs"),
+    ("training.optimizer.decay", 1.5, "training.optimizer.decay: input should be less than or equal to 1, not 1.5"),
+    ("models.mlp.published.values", [{"metric": "accuracy", "value": 77.4}], "models.mlp.published.values.0.value: 77.4 is no accuracy; a fraction of 1 is allowed"),
+    ("models.mlp.published.values", [{"metric": "accuracy", "value": "high"}], "models.mlp.published.values.0.value: input should be a valid number"),
+    ("models.mlp.published", {"parameters": "many"}, "models.mlp.published.parameters: input should be a valid integer, not 'many'"),
+    ("models.mlp.published", ["0.774"], "models.mlp.published: input should be a valid dictionary"),
+    ("models.mlp.rounds", 0, "models.mlp.rounds: input should be greater than or equal to 1, not 0"),
+    ("models.mlp.objective", {"target": "much"}, "models.mlp.objective.target.start: input should be a valid number"),
+    ("models.mlp.objective", {"target": {"start": 1}}, "models.mlp.objective.target.end: missing"),
+    ("models.mlp.objective", {"target": {"start": 0, "end": 1}}, "training.early_stopping: models.mlp.objective changes from epoch to epoch"),
+    ("models.mlp.objective", {"phases": [{"share": 0.5, "target": 1}, {"share": 0.4, "target": 1}]}, "models.mlp.objective.phases: the shares must add up to 1"),
+    ("models.mlp.objective", {"phases": [{"share": 0.5, "target": 1}, {"share": 0.5}]}, "models.mlp.objective.phases.1: no head is trained"),
+    ("models.mlp.objective", {"target": 1, "phases": [{"share": 0.5, "target": 1}, {"share": 0.5, "target": 1}]}, "models.mlp.objective.phases: each phase has its own weights"),
+    ("models.mlp.objective", {"phases": [{"share": 0.5, "target": 1}, {"share": 0.5, "target": 1, "train": ["head"]}]}, "models.mlp.objective.phases.1.train: mlp-selu has no part 'head'; allowed: layers"),
+    ("parameter_budget", 30_000, "models.conv-resnet.published.parameters: 41477 is over the budget; at most 30000 (parameter_budget) are allowed"),
+    ("scales.quick.models", {"mlq": {"training": {"epochs": 3}}}, "scales.quick.models: no model 'mlq' in this study; allowed: conv-resnet, "),
+    ("scales.quick.models", {"mlp": {"training": {"epoch": 3}}}, "scales.quick.models.mlp.training.epoch: unknown key"),
+    ("figures", ["loss_parts"], "figures: "),
     ("scales.paper", {"protocol": {"rounds": 0}}, "scales.paper.protocol.rounds: input should be greater than or equal to 1, not 0"),
 ]  # fmt: skip
 
@@ -224,7 +228,7 @@ def test_more_rounds_only_add_blocks():
         config = load_config(CONFIG | {"rounds_per_job": size, "studies": ["twin-lenet"], "scale": "paper"})
         study = load_study(ROOT / "config/studies/twin-lenet.yaml", "paper")
         protocol = study.protocol.model_copy(update={"rounds": rounds})
-        changed = type(study)(study.name, study.file, protocol, study.trainings)
+        changed = dataclasses.replace(study, protocol=protocol)
         return Plan(config, {"twin-lenet": changed}).blocks("twin-lenet")
 
     assert blocks(16) == ["0-7", "8-15"]
@@ -232,6 +236,48 @@ def test_more_rounds_only_add_blocks():
     assert blocks(10) == ["0-7", "8-9"]
     assert blocks(3) == ["0-2"]
     assert [round_ for block in blocks(19, 5) for round_ in parse_rounds(block)] == list(range(19))
+
+
+def test_a_model_may_have_fewer_rounds(tmp_path):
+    config = load_config(CONFIG | {"studies": ["siamese-resnets"], "scale": "paper"})
+    plan = Plan(config, {"siamese-resnets": load_study(study_with(tmp_path, "models.mlp.rounds", 3), "paper")})
+    assert plan.blocks("siamese-resnets", "mlp") == ["0-1", "2-2"]
+    assert plan.blocks("siamese-resnets", "convnet") == ["0-1", "2-3", "4-5", "6-7"]
+    assert len(plan.cells("siamese-resnets", "mlp")) == 2 * 8
+
+
+def test_a_scale_may_change_one_model(tmp_path):
+    change = {"mlp": {"training": {"epochs": 7, "early_stopping": {"patience": 2}}}}
+    study = load_study(study_with(tmp_path, "scales.quick.models", change), "quick")
+    assert (study.trainings["mlp"].epochs, study.trainings["mlp"].early_stopping.patience) == (7, 2)
+    assert study.trainings["mlp"].optimizer.name == "adam"
+    assert study.trainings["convnet"].epochs == 50
+
+
+def test_the_published_schedule_and_phases_are_read(tmp_path):
+    plan = Plan(
+        load_config(CONFIG | {"scale": "paper"}),
+        {"transfer": load_study(ROOT / "config/studies/transfer.yaml", "paper")},
+    )
+    assert plan.cell("transfer", "baseline")["objective"] == {"target": 1.0, "digits": 0.0, "phases": None}
+    assert plan.cell("transfer", "auxiliary-loss")["objective"]["digits"] == {"start": 1.0, "end": 0.0}
+    assert [phase["train"] for phase in plan.cell("transfer", "transfer-learning")["objective"]["phases"]] == [
+        ["branch", "digits"],
+        ["comparison"],
+    ]
+    scoring = plan.scoring("transfer")
+    assert scoring["transfer-learning"]["weights"] == {"target": 1.0, "digits": 0.0}
+    assert scoring["auxiliary-loss"]["weights"] == pytest.approx({"target": 0.99, "digits": 0.01})
+
+
+def test_a_phase_needs_an_epoch_at_every_scale(tmp_path):
+    raw = yaml.safe_load((ROOT / "config/studies/transfer.yaml").read_text(encoding="utf-8"))
+    file = tmp_path / "s.yaml"
+    file.write_text(yaml.safe_dump(put(raw, "scales.smoke.training.epochs", 1)), encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"models.transfer-learning.objective.phases.0.share: 0.5 of 1 epochs \(smoke\)"
+    ):
+        load_study(file, "paper")
 
 
 def test_planning_imports_neither_torch_nor_pandas():

@@ -168,14 +168,3 @@ def test_one_value_has_no_interval():
 )  # fmt: skip
 def test_values_are_written_to_the_first_digit_of_their_deviation(value, metric, std, text):
     assert tables.value_text(value, metric, std) == text
-
-
-def test_verdict_needs_five_rounds_and_knows_how_many_were_published():
-    published = {"metric": "error", "value": 0.10, "n": 1}
-    rounds = pd.Series([0.08, 0.09, 0.10, 0.11, 0.12, 0.13])  # mean 0.105, std 0.0187
-    assert tables.verdict(Summary.of(rounds[:4]), published) == "–"
-    assert tables.verdict(Summary.of(rounds), published) == "yes"
-    # t(5) = 2.571: one more round within 0.105 ± 0.0519, the mean of 32 within ± 0.0214
-    assert tables.verdict(Summary.of(rounds), published | {"value": 0.15}) == "yes"
-    assert tables.verdict(Summary.of(rounds), published | {"value": 0.15, "n": 32}) == "no"
-    assert tables.verdict(Summary.of(rounds), published | {"metric": "seconds"}) == "–"

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from twinbench.training.objectives import count_correct, decide, loss_parts, posterior, weighted
+from twinbench.training.schedule import Stage, phase_epochs, stage_at
 
 
 @pytest.fixture
@@ -58,3 +59,23 @@ def test_counts(heads):
         (left <= right) == bool(t) for (left, right), t in zip(guessed, TARGET, strict=True)
     )
     assert counts["digit_accuracy"] == (guessed == DIGITS).sum() / 2
+
+
+def test_a_hand_over_at_both_ends():
+    objective = {"target": {"start": 0.0, "end": 1.0}, "digits": {"start": 1.0, "end": 0.0}, "phases": None}
+    assert stage_at(objective, 1, 100).weights == {"target": 0, "digits": 1}
+    assert stage_at(objective, 51, 100).weights == pytest.approx({"target": 0.5, "digits": 0.5})
+    assert stage_at(objective, 100, 100).weights == pytest.approx({"target": 0.99, "digits": 0.01})
+
+
+def test_constant_weights_stay():
+    assert {stage_at({"target": 1.0, "digits": 0.5}, epoch, 7).weights["digits"] for epoch in range(1, 8)} == {0.5}
+
+
+def test_phases_switch_after_their_share_of_the_epochs():
+    digits, target = {"digits": 1.0, "target": 0.0}, {"digits": 0.0, "target": {"start": 1.0, "end": 0.0}}
+    phases = {"phases": [{"share": 0.3, "train": ["a"], **digits}, {"share": 0.7, "train": None, **target}]}
+    assert phase_epochs(phases, 10) == [3, 7]
+    assert stage_at(phases, 3, 10) == Stage({"target": 0.0, "digits": 1.0}, ("a",))
+    assert stage_at(phases, 4, 10) == Stage({"target": 1.0, "digits": 0.0}, None)
+    assert stage_at(phases, 10, 10).weights["target"] == pytest.approx(1 / 7)

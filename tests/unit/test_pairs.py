@@ -49,6 +49,15 @@ def test_a_round_does_not_depend_on_the_others(labels):
     pd.testing.assert_frame_equal(together[together["round"] == 2].reset_index(drop=True), alone)
 
 
+def test_fixed_data_repeats_the_pairs_of_round_0(labels):
+    counts = {"train": 80, "validation": 20, "test": 20}
+    fixed = draw_pairs(labels, counts, None, seed=3, study="s", rounds=range(2, 4), fixed_data=True)
+    free = draw_pairs(labels, counts, None, seed=3, study="s", rounds=range(1))
+    for round_ in (2, 3):
+        rows = fixed[fixed["round"] == round_].reset_index(drop=True)
+        assert rows.drop(columns="round").equals(free.drop(columns="round"))
+
+
 def test_rounds_studies_and_seeds_differ(labels):
     counts = {"train": 50, "validation": 0, "test": 50}
     draws = [

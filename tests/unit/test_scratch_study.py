@@ -1,7 +1,6 @@
 """The disc task around the framework: its points, configuration, metrics and report section."""
 
 import ast
-import copy
 import importlib
 import math
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, put
 from twinbench.config.loading import ConfigError, load_config, load_scratch
 from twinbench.data.pairs import draw_pairs
 from twinbench.data.tensors import load_splits
@@ -129,17 +128,8 @@ MISTAKES = [
     ("path", "value", "expected"), MISTAKES, ids=[f"{path}={str(v)[:15]}" for path, v, _ in MISTAKES]
 )
 def test_mistakes_name_file_key_and_what_is_allowed(tmp_path, path, value, expected):
-    changed = copy.deepcopy(STUDY)
-    *parents, last = path.split(".")
-    node = changed
-    for key in parents:
-        node = node.setdefault(key, {})
-    if value is None:
-        del node[last]
-    else:
-        node[last] = value
     file = tmp_path / "scratch.yaml"
-    file.write_text(yaml.safe_dump(changed), encoding="utf-8")
+    file.write_text(yaml.safe_dump(put(STUDY, path, value)), encoding="utf-8")
     (tmp_path / "studies").symlink_to(ROOT / "config/studies")
     with pytest.raises(ConfigError) as error:
         load_scratch(load_config(CONFIG | {"scale": "quick"}), file)

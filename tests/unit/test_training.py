@@ -1,6 +1,7 @@
 """The training loop against plain PyTorch, and what it promises about seeds, stopping and divergence."""
 
 import inspect
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,7 +18,12 @@ from twinbench.training.loop import fit
 from twinbench.training.optimizers import make_optimizer
 from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
 
-TRAINING = {"epochs": 3, "batch_size": 32, "optimizer": {"name": "adam", "lr": 0.01, "momentum": 0.0}}
+TRAINING = {
+    "epochs": 3,
+    "batch_size": 32,
+    "optimizer": {"name": "adam", "lr": 0.01, "momentum": 0.0, "decay": 1.0},
+    "early_stopping": None,
+}
 OBJECTIVE = {"target": 1.0, "digits": 1.0}
 
 
@@ -35,9 +41,9 @@ def replicas(data, build=None, training=TRAINING, objective=OBJECTIVE, decision=
     return LoopReplicas(build, data, seeds, training, objective, decision)
 
 
-def run(data, epochs=3, patience=None, **options):
-    trained = replicas(data, **options)
-    return trained, fit(trained, list(data[0]), epochs, patience)
+def run(data, training=None, **options):
+    trained = replicas(data, training=TRAINING | (training or {}), **options)
+    return trained, fit(trained, list(data[0]))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +61,7 @@ def test_training_is_the_textbook_loop(data, settings, reference):
         return architectures()["twin-lenet"].build().double()
 
     double = {name: Split(split.pairs.double(), split.target, split.digits) for name, split in data[0].items()}
-    trained, _ = run([double], build=build, training=TRAINING | {"optimizer": settings})
+    trained, _ = run([double], build=build, training={"optimizer": settings | {"decay": 0.7}})
 
     split = double["train"]
     torch.manual_seed(0)
@@ -64,6 +70,7 @@ def test_training_is_the_textbook_loop(data, settings, reference):
     for epoch in (1, 2, 3):
         torch.manual_seed(epoch)
         model.train()
+        optimizer.param_groups[0]["lr"] = settings["lr"] * 0.7 ** (epoch - 1)
         order = torch.randperm(100)
         for start in range(0, 100, 32):
             batch = order[start : start + 32]
@@ -106,7 +113,7 @@ def test_an_easy_task_is_learnt(data):
     # A bright row gives each digit away; guessing gets about 55%.
     _, outcome = run(
         data,
-        epochs=30,
+        training={"epochs": 30},
         build=architectures()["siamese-classes-selu"].build,
         objective={"target": 0.0, "digits": 1.0},
         decision="digits",
@@ -126,8 +133,8 @@ def test_early_stopping_by_hand():
 
 
 def test_early_stopping_restores_the_best_weights(data):
-    sgd = {"name": "sgd", "lr": 0.3, "momentum": 0.9}  # large steps: the validation loss goes up and down
-    trained, outcome = run(data, epochs=25, patience=3, training=TRAINING | {"optimizer": sgd})
+    sgd = {"name": "sgd", "lr": 0.3, "momentum": 0.9, "decay": 1.0}  # large steps: the validation loss goes up and down
+    trained, outcome = run(data, training={"epochs": 25, "optimizer": sgd, "early_stopping": {"patience": 3}})
     losses = {}
     for row in outcome.history:
         if row["split"] == "validation":
@@ -139,10 +146,54 @@ def test_early_stopping_restores_the_best_weights(data):
         restored = architectures()["twin-lenet"].build()
         restored.load_state_dict({name: tensor[r] for name, tensor in trained.state().items()})
         trained.models[r] = restored
-    scores = trained.evaluate("validation", np.ones(3, dtype=bool))
+    scores = trained.evaluate("validation", 25, np.ones(3, dtype=bool))
     for r, of_replica in losses.items():
         assert scores[r]["loss"] == pytest.approx(min(of_replica), rel=1e-5)
     assert outcome.epochs.min() < 25, "no replica stopped: the test tests nothing"
+
+
+HAND_OVER = {"target": {"start": 0.0, "end": 1.0}, "digits": {"start": 1.0, "end": 0.0}, "phases": None}
+TWO_PHASES = {
+    "phases": [
+        {"share": 0.5, "target": 0.0, "digits": 1.0, "train": ["branch", "digits"]},
+        {"share": 0.5, "target": 1.0, "digits": 0.0, "train": ["comparison"]},
+    ]
+}
+
+
+def test_the_history_holds_the_weights_of_each_epoch(data):
+    _, outcome = run(data[:1], training={"epochs": 4}, objective=HAND_OVER)
+    rows = [row for row in outcome.history if row["split"] == "test"]
+    assert [row["digits_weight"] for row in rows] == [1, 0.75, 0.5, 0.25]
+    assert [row["target_weight"] for row in rows] == [0, 0.25, 0.5, 0.75]
+    for row in rows:
+        parts = row["target_weight"] * row["target_loss"] + row["digits_weight"] * row["digits_loss"]
+        assert row["loss"] == pytest.approx(parts, rel=1e-5)  # float32
+
+
+def test_a_phase_trains_what_it_says_and_freezes_the_rest(data):
+    build = architectures()["lenet-two-heads"].build
+    trained = replicas(data[:1], build=build, training=TRAINING | {"epochs": 4}, objective=TWO_PHASES)
+    states = [{name: tensor.clone() for name, tensor in trained.models[0].state_dict().items()}]
+    for epoch in (1, 2, 3, 4):
+        trained.train_epoch(epoch, np.array([True]))
+        states.append({name: tensor.clone() for name, tensor in trained.models[0].state_dict().items()})
+    for epoch, (before, after) in enumerate(pairwise(states), start=1):
+        changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+        assert changed == ({"branch", "digits"} if epoch <= 2 else {"comparison"})
+        same = {name.split(".")[0] for name in before if torch.equal(before[name], after[name])}
+        assert not changed & same, "part of a trained module stood still"
+
+
+def test_what_is_frozen_keeps_its_batch_norm_statistics(data):
+    phases = {"phases": [TWO_PHASES["phases"][1] | {"share": 1.0}]}
+    trained = replicas(data[:1], objective=phases)  # the twin LeNet's branch has a batch norm
+    before = {name: buffer.clone() for name, buffer in trained.models[0].named_buffers()}
+    trained.train_epoch(1, np.array([True]))
+    changed = {
+        name.split(".")[0] for name, buffer in trained.models[0].named_buffers() if not before[name].equal(buffer)
+    }
+    assert changed == {"comparison"}
 
 
 def test_divergence_is_recorded_and_stops_only_its_replica(data):
@@ -172,8 +223,9 @@ class KilledError(Exception):
 
 @pytest.mark.parametrize("optimizer", [{"name": "adam", "lr": 0.01}, {"name": "sgd", "lr": 0.1, "momentum": 0.9}])
 def test_a_resumed_training_is_bit_identical(data, tmp_path, optimizer):
-    options = {"training": TRAINING | {"optimizer": optimizer}}
-    expected, uninterrupted = run(data, epochs=12, patience=3, **options)
+    changes = {"epochs": 12, "optimizer": optimizer | {"decay": 0.9}, "early_stopping": {"patience": 3}}
+    options = {"training": TRAINING | changes}
+    expected, uninterrupted = run(data, **options)
 
     killed = replicas(data, **options)
     train_epoch = killed.train_epoch
@@ -185,9 +237,9 @@ def test_a_resumed_training_is_bit_identical(data, tmp_path, optimizer):
 
     killed.train_epoch = until_the_kill
     with pytest.raises(KilledError):
-        fit(killed, list(data[0]), 12, 3, Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
+        fit(killed, list(data[0]), Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
     resumed = replicas(data, **options)
-    outcome = fit(resumed, list(data[0]), 12, 3, Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
+    outcome = fit(resumed, list(data[0]), Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
 
     for name, tensor in expected.state().items():
         assert torch.equal(tensor, resumed.state()[name]), name
@@ -202,7 +254,7 @@ def test_a_resumed_training_is_bit_identical(data, tmp_path, optimizer):
 
 def test_a_checkpoint_of_something_else_is_not_resumed(data, tmp_path):
     path = tmp_path / "c.safetensors"
-    fit(replicas(data), list(data[0]), 2, None, Checkpoint(path, "key", interval=0))
+    fit(replicas(data), list(data[0]), Checkpoint(path, "key", interval=0))
     assert Checkpoint(path, "key").load() is not None
     assert Checkpoint(path, "other key").load() is None
     path.write_bytes(path.read_bytes()[:-10])
@@ -225,13 +277,16 @@ def test_the_key_follows_config_code_and_inputs(tmp_path):
 
 
 def test_short_trainings_write_no_checkpoint(data, tmp_path):
-    fit(replicas(data), list(data[0]), 3, None, Checkpoint(tmp_path / "c.safetensors", "key"))
+    fit(replicas(data), list(data[0]), Checkpoint(tmp_path / "c.safetensors", "key"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_seeds_differ_by_round_fold_and_study_and_not_by_model():
-    weights = {_seeds(1, *axes).weights for axes in [("s", "0", 0), ("s", "0", 1), ("s", "1", 0), ("t", "0", 0)]}
+    weights = {_seeds(1, *axes, False).weights for axes in [("s", "0", 0), ("s", "0", 1), ("s", "1", 0), ("t", "0", 0)]}
     assert len(weights) == 4
-    seeds = _seeds(1, "s", "0", 0)
+    seeds = _seeds(1, "s", "0", 0, False)
     assert len({seeds.epoch(1), seeds.epoch(2), seeds.weights}) == 3
+    fixed = [_seeds(1, "s", "all", round_, True) for round_ in (0, 1)]
+    assert fixed[0].weights != fixed[1].weights
+    assert fixed[0].epoch(3) == fixed[1].epoch(3)
     assert "model" not in inspect.signature(_seeds).parameters

@@ -152,7 +152,7 @@ def test_new_modification_times_rerun_nothing(edited):
         ({"scale": "fast"}, "config/config.yaml: scale: input should be 'smoke', 'quick' or 'paper', not 'fast'"),
         (
             {"studies": "[mnist]"},
-            "config/config.yaml: studies: unknown study 'mnist'; allowed: siamese-resnets, twin-lenet",
+            "config/config.yaml: studies: unknown study 'mnist'; allowed: dense-vs-conv, parameter-budget, siamese-resnets, transfer, twin-lenet",
         ),
         (
             {"pretrained": "{resnet18: weights.pth}"},

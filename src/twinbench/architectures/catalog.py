@@ -13,7 +13,10 @@ ANNOTATIONS = {"bool": bool, "int": int, "float": float, "str": str, "list": lis
 
 @dataclass(frozen=True)
 class Architecture:
-    """One ``@register``-ed class: where it is, what it declares, its options as name → (type, default)."""
+    """One ``@register``-ed class: where it is, what it declares, its options as name → (type, default), its parts.
+
+    ``parts`` are the modules that ``__init__`` sets on ``self``; a phase of the training may train some of them.
+    """
 
     name: str
     module: str
@@ -21,6 +24,7 @@ class Architecture:
     parameters: int
     options: dict[str, tuple[type, object]] = field(default_factory=dict)
     pretrained: str | None = None
+    parts: tuple[str, ...] = ()
 
     def build(self, **options: object):
         """Import the one module that holds the architecture and return a new, randomly initialised ``nn.Module``."""
@@ -52,8 +56,10 @@ def architectures() -> dict[str, Architecture]:
 def _read(path: Path, node: ast.ClassDef, decorator: ast.Call) -> Architecture:
     declared = {keyword.arg: ast.literal_eval(keyword.value) for keyword in decorator.keywords}
     init = next((item for item in node.body if getattr(item, "name", None) == "__init__"), None)
-    options = {}
+    options, parts = {}, ()
     if init:
+        assigned = [target for line in init.body if isinstance(line, ast.Assign) for target in line.targets]
+        parts = tuple(target.attr for target in assigned if ast.unparse(target).startswith("self."))
         arguments = init.args.args[1:]  # without self
         defaults = init.args.defaults
         if len(arguments) != len(defaults) or init.args.kwonlyargs or init.args.vararg or init.args.kwarg:
@@ -67,4 +73,5 @@ def _read(path: Path, node: ast.ClassDef, decorator: ast.Call) -> Architecture:
                 ) from error
             options[argument.arg] = (annotation, ast.literal_eval(default))
     name = ast.literal_eval(decorator.args[0])
-    return Architecture(name, f"twinbench.architectures.{path.stem}", options=options, **declared)
+    module = f"twinbench.architectures.{path.stem}"
+    return Architecture(name, module, options=options, parts=parts, **declared)

@@ -15,9 +15,10 @@ from twinbench.config.models import Config, Pretrained, Protocol, Strict, StudyF
 from twinbench.config.scratch import ACTIVATION_LABELS, DiscProtocol, Net, PlainTraining, ScratchFile
 from twinbench.data.checksums import CHECKSUMS
 from twinbench.figures.catalog import figures
+from twinbench.training.schedule import phase_epochs
 
 MAX_BYTES = 1_000_000
-KEY = re.compile(r"[a-z_.]+( \+ [a-z_.]+)?")  # how our own checks begin: a key, or a sum of two
+KEY = re.compile(r"[a-z0-9_.-]+( \+ [a-z0-9_.-]+)?")  # how our own checks begin: a key, or a sum of two
 SCALES = ("smoke", "quick", "paper")
 
 
@@ -49,6 +50,12 @@ class Study:
     file: StudyFile
     protocol: Protocol
     trainings: dict[str, Training]
+    reduced: dict[str, Any]  # what the scale changes
+
+    def rounds(self, model: str | None = None) -> int:
+        """Return the number of rounds of the study, or of one of its models, which may have fewer."""
+        limit = self.file.models[model].rounds if model else None
+        return min(self.protocol.rounds, limit or self.protocol.rounds)
 
     @property
     def folds(self) -> list[str]:
@@ -109,13 +116,18 @@ def load_study(path: Path, scale: str) -> Study:
 
 
 def _at_scale(name: str, study: StudyFile, scale: str, file: str) -> Study:
-    override = study.scales.get(scale, {})
+    changes = study.scales.get(scale)
+    override = changes.model_dump(exclude_unset=True) if changes else {}
     protocol = _overridden(Protocol, study.protocol, override, "protocol", file, "protocol", scale)
     trainings = {}
     for model_name, model in study.models.items():
         at = f"models.{model_name}.training" if model.training else "training"
         own = _merge(study.training, model.training)
-        trainings[model_name] = training = _overridden(Training, own, override, "training", file, at, scale)
+        training = _overridden(Training, own, override, "training", file, at, scale)
+        if change := override.get("models", {}).get(model_name):
+            merged = _merge(training.model_dump(exclude_unset=True), change["training"])
+            training = _validate(Training, merged, file, f"scales.{scale}.models.{model_name}.training")
+        trainings[model_name] = training
         if training.early_stopping and not (protocol.folds or protocol.pairs.validation):
             raise ConfigError(
                 f"{file}: {at}.early_stopping: needs validation pairs; allowed with protocol.folds or "
@@ -127,11 +139,20 @@ def _at_scale(name: str, study: StudyFile, scale: str, file: str) -> Study:
                 f"{file}: {at}.batch_size: {training.batch_size} leaves a last batch of 1 of {count} training "
                 "pairs, which batch norm cannot take; any other size is allowed"
             )
+        if training.early_stopping and model.objective.varies:
+            raise ConfigError(f"{file}: {at}.early_stopping: models.{model_name}.objective changes from epoch to "
+                              "epoch, so its losses do not compare; allowed with constant weights")  # fmt: skip
+        for number, phase in enumerate(model.objective.phases or []):
+            if not phase_epochs(model.objective.model_dump(), training.epochs)[number]:
+                raise ConfigError(f"{file}: models.{model_name}.objective.phases.{number}.share: {phase.share} of "
+                                  f"{training.epochs} epochs ({scale}) is none; a larger share is allowed")  # fmt: skip
         options = create_model("Options", __config__=Strict.model_config, **architectures()[model.architecture].options)
         _validate(options, model.options, file, f"models.{model_name}.options")
+    if "loss_parts" in study.figures and not any(model.objective.varies for model in study.models.values()):
+        raise ConfigError(f"{file}: figures: 'loss_parts' needs a model whose objective changes from epoch to epoch")
     if "folds" in study.figures and not protocol.folds:
-        raise ConfigError(f"{file}: figures: 'folds' needs protocol.folds; allowed without it: curves, rounds")
-    return Study(name, study, protocol, trainings)
+        raise ConfigError(f"{file}: figures: 'folds' needs protocol.folds; any other is allowed")
+    return Study(name, study, protocol, trainings, override)
 
 
 def load_scratch(config: Config, path: Path = Path("config/scratch.yaml")) -> Scratch:

@@ -9,8 +9,9 @@ SPLITS = ("train", "validation", "test")
 
 
 def draw_pairs(
-    labels: dict[str, np.ndarray], counts: dict[str, int], folds: int | None, *, seed: int, study: str, rounds: range
-) -> pd.DataFrame:
+    labels: dict[str, np.ndarray], counts: dict[str, int], folds: int | None, *, seed: int, study: str, rounds: range,
+    fixed_data: bool = False,
+) -> pd.DataFrame:  # fmt: skip
     """Draw the pairs of some rounds: distinct digits, training and validation pairs from MNIST's train part.
 
     Args:
@@ -19,6 +20,7 @@ def draw_pairs(
         folds: number of cross-validation folds of the training pairs; None for no cross-validation.
         seed, study: axes of the seed; each round has its own, so a round's pairs do not depend on the others.
         rounds: the rounds to draw.
+        fixed_data: whether every round has the pairs of round 0.
 
     Returns:
         A row a pair: round, split, pair (number inside its split), left_index and right_index into MNIST's train or
@@ -26,7 +28,8 @@ def draw_pairs(
     """
     tables = []
     for round_ in rounds:
-        rng = np.random.default_rng(derive_seed(seed, study=study, round=round_, purpose="pairs"))
+        drawn_round = 0 if fixed_data else round_
+        rng = np.random.default_rng(derive_seed(seed, study=study, round=drawn_round, purpose="pairs"))
         drawn = {
             "train": rng.choice(len(labels["train"]), 2 * (counts["train"] + counts["validation"]), replace=False),
             "test": rng.choice(len(labels["test"]), 2 * counts["test"], replace=False),

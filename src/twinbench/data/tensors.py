@@ -20,6 +20,10 @@ class Split:
     target: Tensor  # (N,) int64, 1 where left ≤ right
     digits: Tensor  # (N, 2) int64
 
+    def take(self, order: Tensor) -> "Split":
+        """Return the pairs in the order of the indices (N,)."""
+        return Split(self.pairs[order], self.target[order], self.digits[order])
+
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield consecutive batches of pairs, targets and digits."""
         yield from zip(self.pairs.split(size), self.target.split(size), self.digits.split(size), strict=True)

@@ -14,7 +14,7 @@ def study_metrics(predictions: dict[str, Path], scoring: dict[str, dict], study:
 
     Args:
         predictions: prediction file of each model.
-        scoring: decision and objective of each model (`planning.Plan.scoring`).
+        scoring: decision and loss weights of each model (`planning.Plan.scoring`).
         study: its name.
     """
     tables = []

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 
 
-def metrics(predictions: pd.DataFrame, decision: str, objective: dict[str, float]) -> pd.DataFrame:
+def metrics(predictions: pd.DataFrame, decision: str, weights: dict[str, float]) -> pd.DataFrame:
     """Return the metrics of every (fold, round, split) of one model's predictions.
 
     Args:
         predictions: columns of `predictions.predict_cell`.
         decision: ``target`` or ``digits``: which of the model's answers counts as its decision.
-        objective: weight of the ``target`` and of the ``digits`` loss in the objective.
+        weights: of the ``target`` and of the ``digits`` loss in the objective.
 
     Returns:
         Tidy rows: fold, round, split, metric, value. Metrics: ``accuracy`` (of the decision), ``accuracy_target``,
@@ -23,7 +23,7 @@ def metrics(predictions: pd.DataFrame, decision: str, objective: dict[str, float
     means = scored.groupby(["fold", "round", "split"], sort=True, observed=True)[names].mean()
     means.insert(0, "accuracy", means[f"accuracy_{decision}"])
     losses = {"target": "target_loss", "digits": "digit_loss"}
-    means["loss"] = sum(weight * means[losses[head]] for head, weight in objective.items() if weight)
+    means["loss"] = sum(weight * means[losses[head]] for head, weight in weights.items() if weight)
     tidy = means.reset_index().melt(["fold", "round", "split"], var_name="metric", value_name="value")
     return tidy.dropna(subset="value").reset_index(drop=True)
 

@@ -21,15 +21,24 @@ class Summary:
         values = values.dropna()
         return cls(float(values.mean()), float(values.std(ddof=1)), len(values))
 
-    def prediction_interval(self, of: int = 1, confidence: float = 0.95) -> tuple[float, float]:
+    def prediction_interval(
+        self, of: int = 1, confidence: float = 0.95, freedom: int | None = None, noise: float = 0.0
+    ) -> tuple[float, float]:
         """Return the interval in which the mean of ``of`` more values falls with that confidence, if they are normal.
 
-        mean ± t · std · √(1/of + 1/n), t being Student's quantile for n − 1 degrees of freedom. Every round draws its
-        own test pairs, so the deviation holds the sampling noise of the test set. NaN for fewer than two values.
+        mean ± t · √(std² · (1/of + 1/n) + noise), t being Student's quantile.
+
+        Args:
+            of: number of new values that are averaged.
+            confidence: the probability.
+            freedom: degrees of freedom of the deviation; n − 1 where None. NaN comes back for fewer than one.
+            noise: variance of what the deviation does not hold.
         """
-        if self.n < 2:
+        freedom = self.n - 1 if freedom is None else freedom
+        if freedom < 1:
             return math.nan, math.nan
-        half = stats.t.ppf((1 + confidence) / 2, self.n - 1) * self.std * math.sqrt(1 / of + 1 / self.n)
+        variance = self.std**2 * (1 / of + 1 / self.n) + noise
+        half = stats.t.ppf((1 + confidence) / 2, freedom) * math.sqrt(variance)
         return self.mean - half, self.mean + half
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import yaml
 
 from twinbench.evaluation.statistics import Summary, reported
+from twinbench.evaluation.verdicts import Measured, is_smaller
 from twinbench.provenance import PACKAGES
 from twinbench.report import tables
 
@@ -59,14 +60,17 @@ def _study(name: str, study: dict, metrics: pd.DataFrame, cells: pd.DataFrame) -
     cells = cells[cells["study"] == name]
     values = reported(metrics[metrics["study"] == name])
     majority = values.query("model == 'constant' and split == 'test' and metric == 'accuracy'")["value"]
-    main = tables.published_rows(study, values, cells, main=True)
+    measured = Measured(metrics[metrics["study"] == name], cells, study["protocol"], is_smaller(study["reduced"]))
     return study | {
         "name": name,
-        "finding": _finding(main),
+        "finding": _finding(study, measured),
+        "fewer": {model["label"]: model["rounds"] for model in study["models"].values()
+                  if model["rounds"] and model["rounds"] < study["protocol"]["rounds"]},
         "validation": tables.fold_rows(study, metrics[metrics["study"] == name]) if study["protocol"]["folds"] else [],
         "best": _best(study, values),
-        "main": main,
-        "others": tables.published_rows(study, values, cells, main=False),
+        "main": tables.published_rows(study, measured, main=True),
+        "others": tables.published_rows(study, measured, main=False),
+        "differences": tables.difference_lines(study, measured),
         "starts": _starts(study, cells),
         "cost": tables.cost_rows(study, cells),
         "majority": tables.summary_text(Summary.of(majority), "accuracy"),
@@ -95,12 +99,18 @@ def _best(study: dict, values: pd.DataFrame) -> str:
     return f"{study['labels'][best]}, {tables.summary_text(summary, 'accuracy')}"
 
 
-def _finding(rows: list[list[str]]) -> str:
-    """Return how many published test results our intervals hold, as a sentence."""
-    told = [row[-1] for row in rows if row[-1] in ("yes", "no")]
+def _finding(study: dict, measured: Measured) -> str:
+    """Return how many published test results ours reproduce, as a sentence."""
+    words = [
+        measured.judge(name, published).word
+        for name, model in study["models"].items()
+        for published in model["published"]["values"]
+        if tables.is_main(published)
+    ]
+    told = len(words) - words.count("not comparable")
     if not told:
-        return f"too few rounds to judge the {len(rows)} published test results"
-    return f"{told.count('yes')} of {len(told)} published test results lie in our 95 % prediction intervals"
+        return f"no verdict on the {len(words)} published test results at this scale"
+    return f"{words.count('reproduced')} of {told} published test results are reproduced"
 
 
 def _why(log: Path) -> str:

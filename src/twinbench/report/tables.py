@@ -5,75 +5,72 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from twinbench.config.models import RATES
 from twinbench.evaluation.statistics import Summary
+from twinbench.evaluation.verdicts import Measured
 from twinbench.provenance import PACKAGES
 
-# How a published metric is named in metrics.parquet, and how it follows from it.
-METRICS = {"accuracy": "accuracy", "error": "accuracy", "loss": "loss", "target_loss": "target_loss"}
-PERCENT = ("accuracy", "error")
-# With fewer, Student's quantile makes any published value fit.
-FEWEST_ROUNDS = 5
 
-
-def ours(reported: pd.DataFrame, cells: pd.DataFrame, model: str, metric: str, split: str) -> Summary:
-    """Summarise over the rounds what we measured for one published quantity.
-
-    Args:
-        reported: one study's values after fold selection (`statistics.reported`).
-        cells: the study's cells, for the seconds of training a round.
-        model, metric, split: the quantity; an error is 1 − accuracy.
-    """
-    if metric == "seconds":
-        of_model = cells[(cells["model"] == model) & (cells["status"] == "ok")]
-        return Summary.of(of_model.groupby("round")["train_seconds"].sum())
-    rows = reported[
-        (reported["model"] == model) & (reported["split"] == split) & (reported["metric"] == METRICS[metric])
-    ]
-    return Summary.of(1 - rows["value"] if metric == "error" else rows["value"])
-
-
-def published_rows(study: dict, reported: pd.DataFrame, cells: pd.DataFrame, main: bool) -> list[list[str]]:
+def published_rows(study: dict, measured: Measured, main: bool) -> list[list[str]]:
     """Return the rows of the published-against-ours table of one study.
 
     Args:
         study: the study's part of `Plan.report`.
-        reported, cells: as for `ours`.
-        main: True for accuracies and errors on the test pairs, with parameters; False for all else.
+        measured: its results.
+        main: True for accuracies and errors on the test pairs, with parameters, where a model without published ones
+            has its accuracy too; False for all else.
     """
     rows = []
     for name, model in study["models"].items():
-        for published in model["published"]["values"]:
-            is_main = published["split"] == "test" and published["metric"] in PERCENT
-            if is_main != main:
-                continue
-            summary = ours(reported, cells, name, published["metric"], published["split"])
-            seconds = published["metric"] == "seconds"
-            quantity = (
-                "training, s a round" if seconds else f"{published['split']} {published['metric'].replace('_', ' ')}"
-            )
-            row = [model["label"], quantity, *comparison(summary, published)]
-            rows.append([row[0], parameters(cells, name, model["published"]), *row[1:]] if main else row)
+        values = [published for published in model["published"]["values"] if is_main(published) == main]
+        count = [parameters(measured.cells, name, model["published"])] if main else []
+        for published in values:
+            rows.append([model["label"], *count, quantity(published), *comparison(measured, name, published)])
+        if main and not values:
+            accuracy = Summary.of(measured.values(name, "accuracy", "test"))
+            ours = summary_text(accuracy, "accuracy") if accuracy.n else "no result"
+            rows.append([model["label"], *count, "test accuracy", ours, "not published", "", "–"])
     return rows
 
 
-def comparison(summary: Summary, published: dict) -> list[str]:
-    """Return ours, published, ours − published, and whether as many more rounds of ours could average as published."""
+def is_main(published: dict) -> bool:
+    """Return whether a published value is an accuracy or error on the test pairs."""
+    return published["split"] == "test" and published["metric"] in RATES
+
+
+def quantity(published: dict) -> str:
+    """Return in words what a published value is of."""
+    if published["metric"] == "seconds":
+        return "training, s a round"
+    return f"{published['split']} {published['metric'].replace('_', ' ')}"
+
+
+def comparison(measured: Measured, model: str, published: dict) -> list[str]:
+    """Return ours, published, ours − published, and the verdict."""
     metric = published["metric"]
+    ours, verdict = Summary.of(measured.values(model, metric, published["split"])), measured.judge(model, published)
     rounds = f" (n = {published['n']})" if published["n"] > 1 else ""
     theirs = value_text(published["value"], metric, published["std"]) + rounds
-    if not summary.n:
-        return ["no result", theirs, "", ""]
-    difference = summary.mean - published["value"]
-    text = f"{100 * difference:+.1f} points" if metric in PERCENT else f"{difference:+.2g}"
-    return [summary_text(summary, metric), theirs, text.replace("-", "−"), verdict(summary, published)]
+    if not ours.n:
+        return ["no result", theirs, "", "–"]
+    difference = ours.mean - published["value"]
+    text = f"{100 * difference:+.1f} points" if metric in RATES else f"{difference:+.2g}"
+    reason = f" ({verdict.reason})" if verdict.reason else ""
+    return [summary_text(ours, metric), theirs, text.replace("-", "−"), verdict.word + reason]
 
 
-def verdict(summary: Summary, published: dict) -> str:
-    """Return yes or no for "inside the 95 % prediction interval"; – for seconds, and for too few rounds to tell."""
-    if summary.n < FEWEST_ROUNDS or published["metric"] == "seconds":
-        return "–"
-    low, high = summary.prediction_interval(of=published["n"])
-    return "yes" if low <= published["value"] <= high else "no"
+def difference_lines(study: dict, measured: Measured) -> list[str]:
+    """Return a sentence for each published value outside our interval, with what was seen to explain it."""
+    lines = []
+    for name, model in study["models"].items():
+        for published in model["published"]["values"]:
+            verdict = measured.judge(name, published)
+            if verdict.word in ("higher", "lower"):
+                low, high = (value_text(end, published["metric"]) for end in verdict.interval)
+                evidence = published["evidence"] or "no reason was found"
+                lines.append(f"{model['label']}, {quantity(published)}: ours is {verdict.word}, expected between {low} "
+                             f"and {high}; {evidence}")  # fmt: skip
+    return lines
 
 
 def summary_text(summary: Summary, metric: str) -> str:
@@ -83,7 +80,7 @@ def summary_text(summary: Summary, metric: str) -> str:
 
 def value_text(value: float, metric: str, std: float | None = None) -> str:
     """Return a value and its deviation, to the deviation's first digit; fractions in per cent with one decimal."""
-    if metric in PERCENT:
+    if metric in RATES:
         return f"{100 * value:.1f}" + (f" ± {100 * std:.1f} %" if std is not None else " %")
     size = std or abs(value) / 10  # without a deviation: two significant digits
     decimals = max(0, -math.floor(math.log10(size))) if size else 0

@@ -13,7 +13,7 @@ from torch import nn
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import count_parameters, forward_flops
 from twinbench.data.tensors import load_splits
-from twinbench.files import read_parquet, read_tensors, whole
+from twinbench.files import DataError, read_parquet, read_tensors, whole
 from twinbench.gpu_slots import claim_gpu
 from twinbench.machine import prepare
 from twinbench.pretrained import read_origin
@@ -33,7 +33,7 @@ def train_cell(
     """Train one replica for every round in the pair table and write what came out.
 
     Args:
-        cell: seed, architecture, options, objective, decision and training (`planning.Plan.cell`).
+        cell: what the configuration says of the model (`planning.Plan.cell`).
         study, model, fold: names of the cell; ``fold`` is a number as text or ``all``.
         digits: pooled digits (`data.mnist.write_digits`).
         pairs: pair table (`data.pairs.draw_pairs`) of the rounds to train.
@@ -45,6 +45,9 @@ def train_cell(
         weights: safetensors, every tensor stacked over the rounds to (R, …).
         history: Parquet, a row a round, epoch and split.
         record: JSON, how each round ended, size and cost of the model, versions and hardware.
+
+    Raises:
+        DataError: the model has more parameters than the study allows.
     """
     prepare(threads)
     if gpu:
@@ -56,6 +59,8 @@ def train_cell(
     log.info("%s/%s fold %s: rounds %s on %s with %d threads", study, model, fold, list(data), device, threads)
 
     architecture = architectures()[cell["architecture"]]
+    example = architecture.build(**cell["options"])
+    _check_budget(example, cell["parameter_budget"])
     imported = read_tensors(pretrained) if pretrained else None
 
     def build() -> nn.Module:
@@ -67,15 +72,14 @@ def train_cell(
     replicas = LoopReplicas(
         build,
         list(data.values()),
-        [_seeds(cell["seed"], study, fold, round_) for round_ in data],
+        [_seeds(cell["seed"], study, fold, round_, cell["fixed_data"]) for round_ in data],
         cell["training"],
         cell["objective"],
         cell["decision"],
     )
     splits = list(next(iter(data.values())))
-    early_stopping = cell["training"]["early_stopping"]
     saved = Checkpoint(checkpoint, training_key(cell, code, digits, pairs, *([pretrained] if pretrained else [])))
-    outcome = fit(replicas, splits, cell["training"]["epochs"], early_stopping and early_stopping["patience"], saved)
+    outcome = fit(replicas, splits, saved)
 
     with whole(weights) as path:
         save_file(replicas.state(), path)
@@ -95,7 +99,6 @@ def train_cell(
         }
         for r, round_ in enumerate(rounds)
     ]
-    example = architecture.build(**cell["options"])
     content = {
         "rounds": ended,
         "parameters": count_parameters(example),
@@ -113,10 +116,19 @@ def train_cell(
     saved.remove()
 
 
-def _seeds(seed: int, study: str, fold: str, round_: int) -> ReplicaSeeds:
-    """Seeds do not depend on the model: all models of a study see the same shuffles of the same pairs."""
-    axes = {"study": study, "fold": fold, "round": round_}
+def _check_budget(model: torch.nn.Module, budget: int | None) -> None:
+    count = count_parameters(model)
+    if budget and count > budget:
+        raise DataError(f"{count:,} parameters are over the study's parameter_budget of {budget:,}")
+
+
+def _seeds(seed: int, study: str, fold: str, round_: int, fixed_data: bool) -> ReplicaSeeds:
+    """Seeds do not depend on the model: all models of a study see the same shuffles of the same pairs.
+
+    With fixed data, the epochs of all rounds share their seeds too: only the initial weights differ.
+    """
+    axes = {"study": study, "fold": fold}
     return ReplicaSeeds(
-        weights=derive_seed(seed, purpose="weights", **axes),
-        epoch=lambda epoch: derive_seed(seed, purpose="epoch", epoch=epoch, **axes),
+        weights=derive_seed(seed, purpose="weights", round=round_, **axes),
+        epoch=lambda epoch: derive_seed(seed, purpose="epoch", epoch=epoch, round=0 if fixed_data else round_, **axes),
     )

@@ -32,10 +32,8 @@ class Outcome:
         return cls(["ok"] * count, ["all epochs done"] * count, zeros, zeros.copy(), np.zeros(count))
 
 
-def fit(
-    replicas: LoopReplicas, splits: list[str], epochs: int, patience: int | None, checkpoint: Checkpoint | None = None
-) -> Outcome:
-    """Train all replicas for ``epochs`` epochs, or until the validation loss has not fallen for ``patience`` of them.
+def fit(replicas: LoopReplicas, splits: list[str], checkpoint: Checkpoint | None = None) -> Outcome:
+    """Train all replicas as ``replicas.training`` says: for all epochs, or until early stopping.
 
     Every split is evaluated after every epoch, for the record; only the validation loss decides anything. A replica
     whose training loss is not finite stops as ``diverged``. With a checkpoint, a killed training goes on from the last
@@ -43,7 +41,8 @@ def fit(
     """
     count = len(replicas.data)
     outcome, active, first = Outcome.of(count), np.ones(count, dtype=bool), 1
-    stopping = EarlyStopping(count, patience) if patience else None
+    epochs, early_stopping = replicas.training["epochs"], replicas.training["early_stopping"]
+    stopping = EarlyStopping(count, early_stopping["patience"]) if early_stopping else None
     if checkpoint and (saved := checkpoint.load()):
         tensors, progress = saved
         replicas.resume(tensors)
@@ -56,7 +55,7 @@ def fit(
             break
         outcome.train_seconds += replicas.train_epoch(epoch, active)
         evaluating = time.perf_counter()
-        scores = {split: replicas.evaluate(split, active) for split in splits}
+        scores = {split: replicas.evaluate(split, epoch, active) for split in splits}
         outcome.evaluate_seconds += time.perf_counter() - evaluating
         _record(outcome, epoch, scores, active)
         _log_epoch(epoch, epochs, scores, active, (time.perf_counter() - began) / (epoch - first + 1))

@@ -27,9 +27,9 @@ def loss_parts(heads: Heads, target: Tensor, digits: Tensor) -> dict[str, Tensor
     return parts
 
 
-def weighted(parts: dict[str, Tensor], objective: dict[str, float]) -> Tensor:
+def weighted(parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
     """Return the weighted sum of the loss parts; a head of weight 0 is left out, so it gets no gradient."""
-    return sum(weight * parts[head] for head, weight in objective.items() if weight)
+    return sum(weight * parts[head] for head, weight in weights.items() if weight)
 
 
 def decide(heads: Heads, decision: str) -> Tensor:

@@ -86,7 +86,10 @@ def clear_gradients(parameters: Iterable[Tensor]) -> None:
 
 
 def make_optimizer(parameters: Iterable[Tensor], settings: dict) -> Adam | SGD:
-    """Return the optimiser that ``training.optimizer`` describes: name, lr and, for sgd, momentum."""
+    """Return the optimiser that ``training.optimizer`` describes: name, lr and, for sgd, momentum.
+
+    Its ``lr`` may be set anew before any step.
+    """
     if settings["name"] == "adam":
         return Adam(parameters, settings["lr"])
     return SGD(parameters, settings["lr"], settings["momentum"])

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from twinbench.data.tensors import Split
 from twinbench.training.objectives import count_correct, loss_parts, weighted
-from twinbench.training.optimizers import SGD, Adam, make_optimizer
+from twinbench.training.optimizers import make_optimizer
+from twinbench.training.schedule import Stage, stage_at
 
 # Pairs evaluated at once: enough to fill the machine, few enough that a layer's output stays in the cache.
 EVALUATION_BATCH = 250
@@ -37,11 +38,11 @@ class LoopReplicas:
         data: list[dict[str, Split]],
         seeds: list[ReplicaSeeds],
         training: dict,
-        objective: dict[str, float],
+        objective: dict,
         decision: str,
     ):
-        self.data, self.seeds, self.objective, self.decision = data, seeds, objective, decision
-        self.batch_size = training["batch_size"]
+        self.data, self.seeds, self.training, self.decision = data, seeds, training, decision
+        self.objective = objective
         self.models = []
         self.optimizers = []
         for splits, seed in zip(data, seeds, strict=True):
@@ -51,33 +52,41 @@ class LoopReplicas:
             self.optimizers.append(make_optimizer(model.parameters(), training["optimizer"]))
         self.best: list[dict[str, Tensor] | None] = [None] * len(data)
 
+    def stage(self, epoch: int) -> Stage:
+        """Return what epoch ``epoch`` trains."""
+        return stage_at(self.objective, epoch, self.training["epochs"])
+
     def train_epoch(self, epoch: int, active: np.ndarray) -> np.ndarray:
         """Train the active replicas (mask (R,)) for one epoch; return the seconds (R,) that each took."""
         seconds = np.zeros(len(self.models))
+        stage = self.stage(epoch)
         for r in np.flatnonzero(active):
             start = time.perf_counter()
             torch.manual_seed(self.seeds[r].epoch(epoch))
-            self._train_replica(self.models[r], self.optimizers[r], self.data[r]["train"])
+            set_trained_parts(self.models[r], stage.parts)
+            self._train_replica(r, epoch, stage.weights)
             if self.data[r]["train"].pairs.is_cuda:
                 torch.cuda.synchronize()
             seconds[r] = time.perf_counter() - start
         return seconds
 
-    def _train_replica(self, model: nn.Module, optimizer: Adam | SGD, split: Split) -> None:
-        model.train()
-        # Shuffled on the CPU, where the order is the same whatever the device.
-        order = torch.randperm(len(split.target)).to(split.target.device)
-        for batch in order.split(self.batch_size):
-            parts = loss_parts(model(split.pairs[batch]), split.target[batch], split.digits[batch])
-            weighted(parts, self.objective).backward()
+    def _train_replica(self, r: int, epoch: int, weights: dict[str, float]) -> None:
+        model, optimizer, split = self.models[r], self.optimizers[r], self.data[r]["train"]
+        settings = self.training["optimizer"]
+        optimizer.lr = settings["lr"] * settings["decay"] ** (epoch - 1)
+        # Shuffled on the CPU, where the order is the same whatever the device; gathered once, not in every step.
+        shuffled = split.take(torch.randperm(len(split.target)).to(split.target.device))
+        for pairs, target, digits in shuffled.batches(self.training["batch_size"]):
+            weighted(loss_parts(model(pairs), target, digits), weights).backward()
             optimizer.step()
 
     @torch.inference_mode()
-    def evaluate(self, split: str, active: np.ndarray) -> list[dict[str, float]]:
+    def evaluate(self, split: str, epoch: int, active: np.ndarray) -> list[dict[str, float]]:
         """Return a dictionary for each replica with the split's losses and accuracies; an empty one where inactive."""
         scores: list[dict[str, float]] = [{} for _ in self.models]
+        weights = self.stage(epoch).weights
         for r in np.flatnonzero(active):
-            scores[r] = evaluate_model(self.models[r], self.data[r][split], self.objective, self.decision)
+            scores[r] = evaluate_model(self.models[r], self.data[r][split], weights, self.decision)
         return scores
 
     def keep_best(self, improved: np.ndarray) -> None:
@@ -110,16 +119,27 @@ class LoopReplicas:
         return {name: torch.stack([state[name] for state in states]).cpu() for name in states[0]}
 
 
-def evaluate_model(model: nn.Module, split: Split, objective: dict[str, float], decision: str) -> dict[str, float]:
-    """Return loss parts, their weighted sum, accuracy and digit accuracy of one model on one split."""
+def set_trained_parts(model: nn.Module, parts: tuple[str, ...] | None) -> None:
+    """Put the named children of a model, or all of it, into training mode, and freeze the others.
+
+    What is frozen gets no gradient and is in evaluation mode, so that batch norm's statistics stay as they are, too.
+    """
+    model.train()
+    for name, child in model.named_children():
+        trained = parts is None or name in parts
+        child.requires_grad_(trained).train(trained)
+
+
+def evaluate_model(model: nn.Module, split: Split, weights: dict[str, float], decision: str) -> dict[str, float]:
+    """Return loss parts, their weighted sum and weights, accuracy and digit accuracy of one model on one split."""
     model.eval()
     totals: dict[str, Tensor] = {}
     for pairs, target, digits in split.batches(EVALUATION_BATCH):
         heads = model(pairs)
         parts = loss_parts(heads, target, digits)
-        means = {"loss": weighted(parts, objective)} | {f"{head}_loss": part for head, part in parts.items()}
+        means = {"loss": weighted(parts, weights)} | {f"{head}_loss": part for head, part in parts.items()}
         sums = {name: mean * len(target) for name, mean in means.items()}
         sums |= count_correct(heads, target, digits, decision)
         totals = {name: totals.get(name, 0) + value for name, value in sums.items()}
     values = torch.stack(list(totals.values())).div(len(split.target)).tolist()  # one synchronisation
-    return dict(zip(totals, values, strict=True))
+    return dict(zip(totals, values, strict=True)) | {f"{head}_weight": weight for head, weight in weights.items()}

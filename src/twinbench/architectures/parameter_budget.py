@@ -1,0 +1,50 @@
+"""Report 2 (Baldwin, Carrizo, Stocker): small convolutional branches under 70,000 parameters, trained with SGD."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from twinbench.architectures.layers import InputConv2d
+from twinbench.architectures.registry import Heads, register
+from twinbench.architectures.twin import Twin
+
+
+def make_branch(norm: nn.BatchNorm2d, deep: bool) -> nn.Sequential:
+    """From images (n, 1, 14, 14) to digit logits (n, 10).
+
+    Args:
+        norm: the batch norm behind both convolutions. One module serves them, and both branches where weights are not
+            shared: only this reading of the report gives its parameter counts.
+        deep: three dense layers instead of two.
+    """
+    widths = [1600, 40, 20] if deep else [1600, 20]
+    dense = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(
+        InputConv2d(1, 16, 3, padding=1),  # 14×14
+        nn.ReLU(),
+        norm,
+        nn.Dropout2d(0.5),
+        nn.MaxPool2d(2),  # 7×7
+        nn.Conv2d(16, 16, 2, padding=2),  # 10×10
+        nn.ReLU(),
+        norm,
+        nn.Dropout2d(0.5),
+        nn.Flatten(),
+        *dense,
+        nn.Linear(20, 10),
+    )
+
+
+@register("parameter-budget", heads=("target", "digits"), parameters=33_504)
+class ParameterBudget(nn.Module):
+    """Models 1 to 5: shared or separate branches whose 2×10 logits one linear layer compares."""
+
+    def __init__(self, shared: bool = True, deep: bool = False):
+        super().__init__()
+        norm = nn.BatchNorm2d(16)
+        self.branch = Twin(lambda: make_branch(norm, deep), shared)
+        self.comparison = nn.Linear(20, 2)
+
+    def forward(self, pairs: Tensor) -> Heads:
+        digits = self.branch(pairs)
+        return {"target": self.comparison(digits.flatten(1)), "digits": digits}

@@ -1,0 +1,116 @@
+"""Report 3: from a dense net to a LeNet-5 style branch that learns the digits first and the comparison after them."""
+
+from torch import Tensor, nn
+
+from twinbench.architectures.layers import InputConv2d
+from twinbench.architectures.registry import IMAGE, Heads, register
+from twinbench.architectures.twin import Twin
+
+DROPOUT = 0.3
+
+
+def convolutions(channels: int) -> list[nn.Module]:
+    """From images (n, channels, 14, 14) to features (n, 84)."""
+    return [
+        InputConv2d(channels, 32, 3),  # 12×12
+        nn.MaxPool2d(2),  # 6×6
+        nn.ReLU(),
+        nn.Dropout(DROPOUT),
+        nn.Conv2d(32, 64, 3),  # 4×4
+        nn.MaxPool2d(2),  # 2×2
+        nn.ReLU(),
+        nn.Dropout(DROPOUT),
+        nn.Flatten(),
+        nn.Linear(256, 120),
+        nn.ReLU(),
+        nn.Dropout(DROPOUT),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Dropout(DROPOUT),
+    ]
+
+
+def branch() -> nn.Sequential:
+    """From images (n, 1, 14, 14) to features (n, 84); 59,820 parameters."""
+    return nn.Sequential(*convolutions(1))
+
+
+def comparison() -> nn.Sequential:
+    """From both sides' features (B, 168) to target logits (B, 2); 3,422 parameters."""
+    return nn.Sequential(nn.Linear(168, 20), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(20, 2))
+
+
+@register("mlp-relu", heads=("target",), parameters=146_588)
+class MLP(nn.Module):
+    """Both images flattened into five dense layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(2 * IMAGE * IMAGE, 220),
+            nn.ReLU(),
+            nn.Linear(220, 180),
+            nn.ReLU(),
+            nn.Linear(180, 96),
+            nn.ReLU(),
+            nn.Linear(96, 30),
+            nn.ReLU(),
+            nn.Linear(30, 2),
+        )
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"target": self.layers(pairs)}
+
+
+@register("lenet-pair", heads=("target",), parameters=60_278)
+class PairLeNet(nn.Module):
+    """The pair as one image of two channels through the convolutions, then one linear layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(*convolutions(2), nn.Linear(84, 2))
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"target": self.layers(pairs)}
+
+
+@register("lenet-features", heads=("target",), parameters=63_242)
+class FeatureLeNet(nn.Module):
+    """One shared branch whose 2×84 features are compared."""
+
+    def __init__(self):
+        super().__init__()
+        self.branch = Twin(branch, shared=True)
+        self.comparison = comparison()
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"target": self.comparison(self.branch(pairs).flatten(1))}
+
+
+@register("lenet-two-heads", heads=("target", "digits"), parameters=64_092)
+class TwoHeadLeNet(nn.Module):
+    """The same features under both a comparison and a digit head, which the comparison does not see."""
+
+    def __init__(self):
+        super().__init__()
+        self.branch = Twin(branch, shared=True)
+        self.digits = nn.Linear(84, 10)
+        self.comparison = comparison()
+
+    def forward(self, pairs: Tensor) -> Heads:
+        features = self.branch(pairs)
+        return {"target": self.comparison(features.flatten(1)), "digits": self.digits(features)}
+
+
+@register("lenet-digits", heads=("digits",), parameters=60_670)
+class DigitLeNet(nn.Module):
+    """The branch with nothing but a digit head."""
+
+    def __init__(self):
+        super().__init__()
+        self.branch = Twin(branch, shared=True)
+        self.digits = nn.Linear(84, 10)
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"digits": self.digits(self.branch(pairs))}
