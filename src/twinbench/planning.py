@@ -75,7 +75,7 @@ class Plan:
 
     def pretrained(self, study: str, model: str) -> str | None:
         """Return the name of the pre-trained weights that a model starts from; None if it starts from random ones."""
-        name = self._architecture(study, model).pretrained
+        name = self.architecture(study, model).pretrained
         return name if name and getattr(self.config.pretrained, name) != "random" else None
 
     def pairs(self, study: str) -> dict[str, Any]:
@@ -138,15 +138,16 @@ class Plan:
                 "trainings": trainings,
                 "reduced": study.reduced,
                 "labels": self.labels(name),
-                "pretrained": [model for model in models if self._architecture(name, model).pretrained],
+                "pretrained": [model for model in models if self.architecture(name, model).pretrained],
             }
         return {"config": self.config.model_dump(), "studies": studies}
 
     def module(self, study: str, model: str) -> str:
         """Return the package module that defines the model's architecture."""
-        return self._architecture(study, model).module
+        return self.architecture(study, model).module
 
-    def _architecture(self, study: str, model: str) -> Architecture:
+    def architecture(self, study: str, model: str) -> Architecture:
+        """Return what the model's architecture declares."""
         return architectures()[self.studies[study].file.models[model].architecture]
 
 

@@ -7,12 +7,16 @@ import pickle
 import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 from torchvision.models import ResNet18_Weights, resnet18
 
+from tests.conftest import ROOT, put
 from twinbench.architectures.catalog import architectures
+from twinbench.config.loading import load_config, load_study
 from twinbench.data.pairs import draw_pairs
 from twinbench.files import DataError, read_tensors
+from twinbench.planning import Plan
 from twinbench.pretrained import read_origin, write_pretrained
 from twinbench.training.cell import train_cell
 
@@ -199,15 +203,12 @@ def test_a_download_is_checked_and_named_or_says_why_not(colour, tmp_path, monke
 def test_the_record_says_where_a_training_started(written, digits_file, labels, tmp_path, start):
     table = draw_pairs(labels, seed=1, counts={"train": 8, "validation": 0, "test": 8}, folds=None, study="s", rounds=range(1))  # fmt: skip
     table.to_parquet(tmp_path / "pairs.parquet")
-    training = {
-        "epochs": 1,
-        "batch_size": 8,
-        "optimizer": {"name": "adam", "lr": 1e-9, "decay": 1.0},
-        "early_stopping": None,
-    }
-    cell = {"seed": 1, "fixed_data": False, "parameter_budget": None, "architecture": "resnet18-pair", "options": {}, "objective": {"target": 1.0, "digits": 0.0}, "decision": "target", "training": training}  # fmt: skip
+    study = load_study(ROOT / "config/studies/siamese-resnets.yaml", "smoke")
+    config = load_config(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
+    cell = put(Plan(config, {study.name: study}).cell(study.name, "mnist-resnet"), "training.optimizer.lr", 1e-9)
+    cell = put(cell, "training", cell["training"] | {"epochs": 1, "early_stopping": None})
     train_cell(
-        cell, study="s", model="m", fold="all", digits=digits_file, pairs=tmp_path / "pairs.parquet",
+        cell, study=study.name, model="m", fold="all", digits=digits_file, pairs=tmp_path / "pairs.parquet",
         pretrained=written if start == "file" else None, threads=1, gpu=False, code="", checkpoint=tmp_path / "c",
         weights=tmp_path / "weights", history=tmp_path / "history", record=tmp_path / "record",
     )  # fmt: skip
@@ -215,5 +216,5 @@ def test_the_record_says_where_a_training_started(written, digits_file, labels, 
     assert record["initial_weights"] == (read_origin(written) if start == "file" else "random")
     first = read_tensors(tmp_path / "weights")["net.layer1.0.conv1.weight"][0]
     same = torch.allclose(first, read_tensors(written)["layer1.0.conv1.weight"], atol=1e-6)
-    assert same == (start == "file")  # one step at a rate of 1e-9 moves nothing
+    assert same == (start == "file")  # a step at a rate of 1e-9 moves nothing
     assert len(pd.read_parquet(tmp_path / "history")) == 2

@@ -25,6 +25,9 @@ def test_jobs_with_the_residual_nets_from_random_and_from_pretrained_weights(tmp
     planned = project.planned()
     assert (planned["train"], planned["evaluate"]) == (4 + 9 * 2, 13)
     assert project.planned(pretrained="{resnet18: download}") == planned | {"pretrained": 1}
+    output = project.snakemake("--dry-run", "--until", "train").stdout
+    # One round of 11 million parameters a job; the other nets are too small to matter.
+    assert (output.count("mem_mb=1900"), output.count("mem_mb=1500")) == (2 * 2, 4 + 7 * 2 + 1)
 
 
 def test_jobs_at_paper_scale(fresh):

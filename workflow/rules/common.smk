@@ -133,6 +133,16 @@ def cell_gpus(wildcards):
     return 1 if plan.accelerator(wildcards.study, wildcards.model) == "gpu" else 0
 
 
+def cell_memory(wildcards):
+    """MB of a cell: torch and the data; for each round 9 float32 a parameter, which only large models notice.
+
+    They are weights, best weights, gradient and two moments; all but the gradient once more as a checkpoint is written.
+    """
+    first, last = map(int, wildcards.rounds.split("-"))
+    parameters = plan.architecture(wildcards.study, wildcards.model).parameters
+    return 1500 + int(round((last - first + 1) * 9 * 4 * parameters / 1e6, -2))
+
+
 def figure_code(wildcards):
     return code("figure.py", f"twinbench.figures.{wildcards.figure}")
 

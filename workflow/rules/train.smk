@@ -18,7 +18,7 @@ rule train:
         "../envs/twinbench.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=cell_memory,
         runtime=60,
         gpu=cell_gpus,
     params:
