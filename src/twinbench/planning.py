@@ -126,6 +126,14 @@ class Plan:
             scoring[name] = {"decision": model.decision, "weights": weights}
         return scoring | {CONSTANT: {"decision": "target", "weights": {"target": 1.0}}}
 
+    def answering(self, study: str) -> dict[str, dict[str, Any]]:
+        """Return, for every model of a study without its baseline, the decision that counts and the trained heads."""
+        models = {name: self.studies[study].file.models[name] for name in self.models(study)}
+        return {
+            name: {"decision": model.decision, "trained": trained_heads(model.objective.model_dump())}
+            for name, model in models.items()
+        }
+
     def report(self) -> dict[str, Any]:
         """Return what the report says of the configuration: every study as it was run and as it was published."""
         studies = {}
@@ -139,6 +147,7 @@ class Plan:
                 "reduced": study.reduced,
                 "labels": self.labels(name),
                 "pretrained": [model for model in models if self._architecture(name, model).pretrained],
+                "answering": self.answering(name),
             }
         return {"config": self.config.model_dump(), "studies": studies}
 
@@ -148,6 +157,12 @@ class Plan:
 
     def _architecture(self, study: str, model: str) -> Architecture:
         return architectures()[self.studies[study].file.models[model].architecture]
+
+
+def trained_heads(objective: dict[str, Any]) -> list[str]:
+    """Return the heads that have a weight in an objective, or in any phase of it."""
+    parts = objective.get("phases") or [objective]
+    return [head for head in ("target", "digits") if any(part[head] for part in parts)]
 
 
 def split_rounds(rounds: int, size: int) -> list[str]:
