@@ -103,7 +103,7 @@ MISTAKES = [
     ("models.mlp.published.values", [{"metric": "f1", "value": 1}], "models.mlp.published.values.0.metric: input should be 'accuracy', 'error'"),
     ("models.MLP", STUDY["models"]["mlp"], "models.MLP: string should match pattern"),
     ("models.constant", STUDY["models"]["mlp"], "models.constant: every study has this baseline already"),
-    ("figures", ["curves", "pie"], "figures: unknown figure 'pie'; allowed: curves, folds, rounds"),
+    ("figures", ["curves", "pie"], "figures: unknown figure 'pie'; allowed: curves, digit_pairs, folds, hardest, loss_parts, rounds, together"),
     ("title", None, "title: missing"),
     ("figures", ["curves", "curves"], "figures: 'curves' is named twice"),
     ("training.optimizer.momentum", 0.9, "training.optimizer.momentum: adam has none; allowed with sgd"),
