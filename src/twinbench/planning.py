@@ -130,8 +130,7 @@ class Plan:
         """Return, for every model of a study without its baseline, the decision that counts and the trained heads."""
         models = {name: self.studies[study].file.models[name] for name in self.models(study)}
         return {
-            name: {"decision": model.decision, "trained": trained_heads(model.objective.model_dump())}
-            for name, model in models.items()
+            name: {"decision": model.decision, "trained": model.objective.trained} for name, model in models.items()
         }
 
     def report(self) -> dict[str, Any]:
@@ -157,12 +156,6 @@ class Plan:
 
     def _architecture(self, study: str, model: str) -> Architecture:
         return architectures()[self.studies[study].file.models[model].architecture]
-
-
-def trained_heads(objective: dict[str, Any]) -> list[str]:
-    """Return the heads that have a weight in an objective, or in any phase of it."""
-    parts = objective.get("phases") or [objective]
-    return [head for head in ("target", "digits") if any(part[head] for part in parts)]
 
 
 def split_rounds(rounds: int, size: int) -> list[str]:

@@ -7,7 +7,6 @@ import pytest
 from twinbench.evaluation.columns import complete
 from twinbench.evaluation.errors import along_diagonal, digit_errors, hardest_pairs, reported_answers
 from twinbench.evaluation.metrics import metrics
-from twinbench.planning import trained_heads
 from twinbench.report.errors import diagonal_groups, diagonal_rows
 
 IMAGES = np.arange(20 * 196, dtype=np.float32).reshape(20, 14, 14)
@@ -94,21 +93,6 @@ def test_the_report_sets_target_only_models_beside_the_others():
     }  # fmt: skip
     assert (others["of_errors"], others["models"], others["above"]) == ("12.5 %", 1, 0)
     assert diagonal_groups(study, errors.assign(errors=0)) == []
-
-
-@pytest.mark.parametrize(
-    ("objective", "heads"),
-    [
-        ({"target": 1.0, "digits": 0.0}, ["target"]),
-        ({"target": 0.0, "digits": {"start": 1.0, "end": 0.0}}, ["digits"]),
-        (
-            {"target": 0.0, "digits": 0.0, "phases": [{"target": 0.0, "digits": 1.0}, {"target": 1.0, "digits": 0.0}]},
-            ["target", "digits"],
-        ),
-    ],
-)
-def test_heads_that_any_phase_trains_are_trained(objective, heads):
-    assert trained_heads(objective) == heads
 
 
 @pytest.fixture
