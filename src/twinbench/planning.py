@@ -126,6 +126,13 @@ class Plan:
             scoring[name] = {"decision": model.decision, "weights": weights}
         return scoring | {CONSTANT: {"decision": "target", "weights": {"target": 1.0}}}
 
+    def answering(self, study: str) -> dict[str, dict[str, Any]]:
+        """Return, for every model of a study without its baseline, the decision that counts and the trained heads."""
+        models = {name: self.studies[study].file.models[name] for name in self.models(study)}
+        return {
+            name: {"decision": model.decision, "trained": model.objective.trained} for name, model in models.items()
+        }
+
     def report(self) -> dict[str, Any]:
         """Return what the report says of the configuration: every study as it was run and as it was published."""
         studies = {}
@@ -139,6 +146,7 @@ class Plan:
                 "reduced": study.reduced,
                 "labels": self.labels(name),
                 "pretrained": [model for model in models if self.architecture(name, model).pretrained],
+                "answering": self.answering(name),
             }
         return {"config": self.config.model_dump(), "studies": studies}
 

@@ -103,7 +103,7 @@ MISTAKES = [
     ("models.mlp.published.values", [{"metric": "f1", "value": 1}], "models.mlp.published.values.0.metric: input should be 'accuracy', 'error'"),
     ("models.MLP", STUDY["models"]["mlp"], "models.MLP: string should match pattern"),
     ("models.constant", STUDY["models"]["mlp"], "models.constant: every study has this baseline already"),
-    ("figures", ["curves", "pie"], "figures: unknown figure 'pie'; allowed: curves, folds, rounds"),
+    ("figures", ["curves", "pie"], "figures: unknown figure 'pie'; allowed: curves, digit_pairs, folds, hardest, loss_parts, rounds, together"),
     ("title", None, "title: missing"),
     ("figures", ["curves", "curves"], "figures: 'curves' is named twice"),
     ("training.optimizer.momentum", 0.9, "training.optimizer.momentum: adam has none; allowed with sgd"),
@@ -240,9 +240,9 @@ def test_more_rounds_only_add_blocks():
 def test_a_model_may_have_fewer_rounds(tmp_path):
     config = load_config(CONFIG | {"studies": ["siamese-resnets"], "scale": "paper"})
     plan = Plan(config, {"siamese-resnets": load_study(study_with(tmp_path, "models.mlp.rounds", 3), "paper")})
-    assert plan.blocks("siamese-resnets", "mlp") == ["0-1", "2-2"]
-    assert plan.blocks("siamese-resnets", "convnet") == ["0-1", "2-3", "4-5", "6-7"]
-    assert len(plan.cells("siamese-resnets", "mlp")) == 2 * 8
+    assert plan.blocks("siamese-resnets", "mlp") == ["0-2"]
+    assert plan.blocks("siamese-resnets", "convnet") == ["0-7"]
+    assert len(plan.cells("siamese-resnets", "mlp")) == 8
 
 
 def test_a_scale_may_change_one_model(tmp_path):

@@ -5,7 +5,7 @@ import yaml
 
 from tests.conftest import ROOT, Project
 
-AFTER_TRAINING = {"collect": 3, "overview": 1, "report": 1, "archive": 1}
+AFTER_TRAINING = {"collect": 4, "overview": 1, "report": 1, "archive": 1}
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def fresh(tmp_path_factory):
 
 def test_jobs_of_a_first_run(fresh):
     assert fresh.planned() == {
-        "mnist": 1, "pairs": 2, "constant": 2, "train": 4 + 4 * 2, "evaluate": 8, "aggregate": 2, "figure": 5,
+        "mnist": 1, "pairs": 2, "constant": 2, "train": 4 + 4 * 2, "evaluate": 8, "aggregate": 2, "errors": 2, "figure": 9,
         **AFTER_TRAINING,
     }  # fmt: skip
 
@@ -75,7 +75,7 @@ def test_removing_a_model_retrains_nothing(edited):
     start, end = text.index("  mlp:\n"), text.index("  convnet:\n")
     (edited.folder / "config/studies/siamese-resnets.yaml").write_text(text[:start] + text[end:], encoding="utf-8")
     planned = edited.planned()
-    assert planned == {"aggregate": 1, "figure": 3, **AFTER_TRAINING}
+    assert planned == {"aggregate": 1, "errors": 1, "figure": 5, **AFTER_TRAINING}
 
 
 def test_removing_a_study_trains_nothing(edited):
@@ -87,23 +87,31 @@ def test_removing_a_study_trains_nothing(edited):
     [
         pytest.param(
             "src/twinbench/architectures/siamese_resnets.py", "nn.Linear(64, 32)", "nn.Linear(64, 32, bias=True)",
-            {"train": 8, "evaluate": 4, "aggregate": 1, "figure": 3, **AFTER_TRAINING}, id="an architecture family",
+            {"train": 8, "evaluate": 4, "aggregate": 1, "errors": 1, "figure": 5, **AFTER_TRAINING}, id="an architecture family",
         ),
         pytest.param(
             "src/twinbench/training/loop.py", "began = time.perf_counter()", "began = 0 + time.perf_counter()",
-            {"train": 12, "evaluate": 8, "aggregate": 2, "figure": 5, **AFTER_TRAINING}, id="the training loop",
+            {"train": 12, "evaluate": 8, "aggregate": 2, "errors": 2, "figure": 9, **AFTER_TRAINING}, id="the training loop",
         ),
         pytest.param(
             "src/twinbench/evaluation/metrics.py", "posterior > 0.5", "posterior >= 0.5",
-            {"aggregate": 2, "figure": 5, **AFTER_TRAINING}, id="a metric",
+            {"aggregate": 2, "errors": 2, "figure": 9, **AFTER_TRAINING}, id="a metric",
         ),
         pytest.param(
             "src/twinbench/figures/curves.py", "COLUMNS = 4", "COLUMNS = 3",
             {"figure": 2, "report": 1, "archive": 1}, id="a figure",
         ),
         pytest.param(
+            "src/twinbench/figures/digit_pairs.py", 'cmap="magma_r"', 'cmap="viridis"',
+            {"figure": 2, "report": 1, "archive": 1}, id="the heat maps",
+        ),
+        pytest.param(
+            "src/twinbench/evaluation/errors.py", "HARDEST = 12", "HARDEST = 16",
+            {"errors": 2, "collect": 1, "figure": 9, "report": 1, "archive": 1}, id="how many hardest pairs",
+        ),
+        pytest.param(
             "config/studies/twin-lenet.yaml", "value: 0.167,", "value: 0.168,",
-            {"figure": 2, "overview": 1, "report": 1, "archive": 1}, id="a published number that figures show",
+            {"figure": 4, "overview": 1, "report": 1, "archive": 1}, id="a published number that figures show",
         ),
         pytest.param(
             "config/studies/twin-lenet.yaml", "value: 0.031,", "value: 0.032,",
@@ -111,7 +119,7 @@ def test_removing_a_study_trains_nothing(edited):
         ),
         pytest.param(
             "config/studies/twin-lenet.yaml", "lr: 0.01}", "lr: 0.02}",
-            {"train": 4, "evaluate": 4, "aggregate": 1, "figure": 2, **AFTER_TRAINING}, id="a study's learning rate",
+            {"train": 4, "evaluate": 4, "aggregate": 1, "errors": 1, "figure": 4, **AFTER_TRAINING}, id="a study's learning rate",
         ),
         pytest.param(
             "src/twinbench/report/template.md.j2", "## Provenance", "## Origin",

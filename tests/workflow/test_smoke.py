@@ -10,6 +10,7 @@ from safetensors import safe_open
 from sklearn.metrics import accuracy_score
 
 from tests.conftest import Project
+from twinbench.evaluation.statistics import reported
 
 STUDIES = {"twin-lenet", "siamese-resnets"}
 
@@ -60,6 +61,29 @@ def test_every_replica_predicts_with_its_own_weights(results):
     assert both.groupby(["study", "model"])["loss"].nunique().min() >= 4
 
 
+def test_errors_are_those_of_the_reported_accuracy(results):
+    errors = pd.read_parquet(results / "errors.parquet")
+    assert errors.groupby(["study", "model"]).size().tolist() == [100] * 8
+    totals = errors.groupby(["study", "model"])[["pairs", "errors"]].sum()
+    accuracy = reported(pd.read_parquet(results / "metrics.parquet")).query("split == 'test' and metric == 'accuracy'")
+    means = accuracy.query("model != 'constant'").groupby(["study", "model"])["value"].mean()
+    assert (1 - totals["errors"] / totals["pairs"]).tolist() == pytest.approx(means.tolist())
+
+
+def test_the_hardest_pairs_are_of_mnists_test_part(results):
+    table = pd.read_parquet(results / "studies/siamese-resnets/hardest.parquet")
+    assert table.groupby("rank")["model"].unique().map(list).tolist() == [list(table["model"][:4])] * 12
+    with safe_open(results.parent / "mnist/digits.safetensors", "numpy") as digits:
+        images, labels = (digits.get_tensor(f"test_{name}") for name in ("images", "labels"))
+    for row in table.itertuples():
+        assert (labels[row.left_index], labels[row.right_index]) == (row.left_digit, row.right_digit)
+        assert row.right_image.tolist() == images[row.right_index].ravel().tolist()
+        assert (row.left_predicted >= 0) == (row.model == "siamese-classes")
+    wrong = (table["answer"] != table["target"]).groupby(table["rank"]).mean()
+    assert wrong.tolist() == table.groupby("rank")["wrong"].first().tolist()
+    assert wrong.is_monotonic_decreasing
+
+
 def test_jobs_stay_under_their_memory(results):
     peaks = [pd.read_csv(path, sep="\t")["max_rss"].max() for path in (results / "benchmarks/train").rglob("*.tsv")]
     assert len(peaks) == 12
@@ -91,7 +115,7 @@ def test_training_logs_a_line_an_epoch_with_the_time_left(results):
 
 def test_report_links_figures_that_exist(results, report):
     links = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", report)
-    assert len(links) == 6
+    assert len(links) == 10
     for alt, target in links:
         assert len(alt) > 10
         assert (results / target).read_bytes().startswith(b"\x89PNG")
@@ -110,8 +134,8 @@ def test_report_tables_render(report):
                 number += 1
                 rows.append(lines[number])
             assert all(row.count("|") == width for row in rows)
-    # what was run; comparison and cost of each study; twin-lenet's others; siamese-resnets' folds; provenance
-    assert tables == 1 + 2 * 2 + 1 + 1 + 1
+    # what was run; comparison, errors and cost of each study; twin-lenet's others; siamese-resnets' folds; provenance
+    assert tables == 1 + 2 * 3 + 1 + 1 + 1
 
 
 def test_report_says_what_was_run(report):
@@ -120,6 +144,7 @@ def test_report_says_what_was_run(report):
         "published": "| 12.7 ± 1.6 % (n = 32) |",
         "other count": "30,054 (published: 30,006)",
         "banner": "> **Scale `smoke`: smaller than the published protocols.**",
+        "along the diagonal": "- Trained on the target alone: ",
         "silent": "### Where the source is silent",
         "seed": "base seed 2021",
     }
@@ -131,7 +156,7 @@ def test_archive_holds_report_figures_and_tables(results):
     with zipfile.ZipFile(results / "twinbench-smoke.zip") as archive:
         names = set(archive.namelist())
     assert {f"twinbench-smoke/{name}" for name in ("report.md", "metrics.parquet", "figures/overview.png")} <= names
-    assert len([name for name in names if name.endswith(".png")]) == 6
+    assert len([name for name in names if name.endswith(".png")]) == 10
 
 
 def test_html_report_holds_figures_and_captions(smoke):
@@ -141,7 +166,7 @@ def test_html_report_holds_figures_and_captions(smoke):
         names = archive.namelist()
         (page,) = (name for name in names if name.endswith("report.html"))
         data = archive.read(page).decode() + "".join(archive.read(n).decode() for n in names if n.endswith(".js"))
-    assert len([name for name in names if name.endswith(".png")]) == 6
+    assert len([name for name in names if name.endswith(".png")]) == 10
     assert all(category in data for category in (*STUDIES, "all studies"))
     assert "Mean validation accuracy over the cross-validation folds" in data  # a caption
 

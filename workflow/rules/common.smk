@@ -95,11 +95,11 @@ def of_blocks(pattern):
     return paths
 
 
-def of_models(pattern):
-    """Input function: the pattern for every model of the wildcards' study and its constant baseline."""
+def of_models(pattern, *others):
+    """Input function: the pattern for every model of the wildcards' study, and for others: its constant baseline."""
 
     def paths(wildcards):
-        return expand(pattern, study=wildcards.study, model=[*plan.models(wildcards.study), CONSTANT])
+        return expand(pattern, study=wildcards.study, model=[*plan.models(wildcards.study), *others])
 
     return paths
 

@@ -5,6 +5,8 @@ rule figure:
     input:
         metrics=f"{RESULTS}/studies/{{study}}/metrics.parquet",
         history=f"{RESULTS}/studies/{{study}}/history.parquet",
+        errors=f"{RESULTS}/studies/{{study}}/errors.parquet",
+        hardest=f"{RESULTS}/studies/{{study}}/hardest.parquet",
     output:
         report(
             FIGURE,

@@ -18,6 +18,7 @@ with whole(snakemake.output[0]) as path:
         snakemake.params.missing,
         read_parquet(snakemake.input.metrics),
         read_parquet(snakemake.input.cells),
+        read_parquet(snakemake.input.errors),
         Path(snakemake.input.template),
         path,
         scratch,

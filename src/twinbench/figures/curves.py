@@ -6,11 +6,18 @@ the validation loss decides when to stop.
 
 from pathlib import Path
 
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from twinbench.figures.style import SPLIT_COLOURS, StudyResults, mark_floor, new_figure, percent_axis, save
+from twinbench.figures.style import (
+    SPLIT_COLOURS,
+    StudyResults,
+    band,
+    mark_floor,
+    new_figure,
+    percent_axis,
+    save,
+    still_training,
+)
 
 COLUMNS = 4
 
@@ -29,8 +36,8 @@ def draw(results: StudyResults, path: Path) -> None:
         block, column = divmod(number, columns)
         accuracy, loss = grid[2 * block, column], grid[2 * block + 1, column]
         for split, rows in results.history[results.history["model"] == model].groupby("split", sort=False):
-            _band(accuracy, rows, "accuracy", split)
-            _band(loss, rows, "loss", split)
+            band(accuracy, still_training(rows, "accuracy"), SPLIT_COLOURS[split], split)
+            band(loss, still_training(rows, "loss"), SPLIT_COLOURS[split], split)
         mark_floor(accuracy, floor, vertical=False)
         accuracy.set_title(results.labels[model])
         percent_axis(accuracy.yaxis)
@@ -46,18 +53,3 @@ def draw(results: StudyResults, path: Path) -> None:
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     save(figure, path)
-
-
-def _band(axes: Axes, rows: pd.DataFrame, metric: str, split: str) -> None:
-    values = still_training(rows, metric)
-    mean, deviation = values.mean(axis=1), values.std(axis=1).fillna(0)
-    axes.plot(mean.index, mean, color=SPLIT_COLOURS[split], label=split)
-    axes.fill_between(
-        mean.index, mean - deviation, mean + deviation, color=SPLIT_COLOURS[split], alpha=0.2, linewidth=0
-    )
-
-
-def still_training(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return epochs × replicas of a metric, up to the last epoch that at least half of the replicas reached."""
-    values = rows.pivot(index="epoch", columns=["fold", "round"], values=metric)
-    return values[values.notna().mean(axis=1) >= 0.5]

@@ -6,8 +6,8 @@ are; the other nets see them with mean 0 and standard deviation 1.
 
 from pathlib import Path
 
-from twinbench.figures.disc_results import DiscResults, band
-from twinbench.figures.style import OURS, PUBLISHED, new_figure, percent_axis, save
+from twinbench.figures.disc_results import DiscResults
+from twinbench.figures.style import OURS, PUBLISHED, band, new_figure, percent_axis, save
 
 COLOURS = [OURS, PUBLISHED, "#009E73", "#CC79A7"]
 

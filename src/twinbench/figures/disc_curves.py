@@ -6,8 +6,8 @@ published test error.
 
 from pathlib import Path
 
-from twinbench.figures.disc_results import DiscResults, band, error_axis
-from twinbench.figures.style import FLOOR, SPLIT_COLOURS, new_figure, save
+from twinbench.figures.disc_results import DiscResults, error_axis
+from twinbench.figures.style import FLOOR, SPLIT_COLOURS, band, new_figure, save
 
 
 def draw_disc(results: DiscResults, path: Path) -> None:

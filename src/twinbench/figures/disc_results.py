@@ -1,4 +1,4 @@
-"""What the figures of the from-scratch study share: their tables, and curves with a band."""
+"""What the figures of the from-scratch study share: their tables, and the axis of errors."""
 
 from dataclasses import dataclass
 
@@ -30,15 +30,6 @@ class DiscResults:
         rows = self.history[(self.history["model"] == net) & (self.history["split"] == split)]
         rows = rows.assign(error=1 - rows["accuracy"])
         return rows.pivot(index="epoch", columns="round", values=metric).dropna(axis="columns")
-
-
-def band(axes: Axes, values: pd.DataFrame, colour: str, label: str, style: str = "-") -> None:
-    """Draw the mean of the columns over the index, with a band of one standard deviation cut off at 0."""
-    mean, deviation = values.mean(axis=1), values.std(axis=1).fillna(0)
-    axes.plot(mean.index, mean, style, color=colour, label=label)
-    axes.fill_between(
-        mean.index, (mean - deviation).clip(lower=0), mean + deviation, color=colour, alpha=0.2, linewidth=0
-    )
 
 
 def error_axis(axes: Axes) -> None:

@@ -5,8 +5,8 @@ Dots are single rounds. Both axes are logarithmic.
 
 from pathlib import Path
 
-from twinbench.figures.disc_results import DiscResults, band, error_axis
-from twinbench.figures.style import SPLIT_COLOURS, new_figure, save
+from twinbench.figures.disc_results import DiscResults, error_axis
+from twinbench.figures.style import SPLIT_COLOURS, band, new_figure, save
 
 
 def draw_disc(results: DiscResults, path: Path) -> None:

@@ -10,6 +10,7 @@ from twinbench.evaluation.statistics import Summary, reported
 from twinbench.evaluation.verdicts import Measured, is_smaller
 from twinbench.provenance import PACKAGES
 from twinbench.report import tables
+from twinbench.report.errors import diagonal_groups, diagonal_rows
 
 
 def build_report(
@@ -18,6 +19,7 @@ def build_report(
     missing: list[dict],
     metrics: pd.DataFrame,
     cells: pd.DataFrame,
+    errors: pd.DataFrame,
     template: Path,
     output: Path,
     scratch: dict | None = None,
@@ -28,7 +30,7 @@ def build_report(
         plan: `planning.Plan.report`.
         captions: caption of every figure by name.
         missing: study, model, fold, rounds and log of each training job that a partial report does without.
-        metrics, cells: all studies' tables.
+        metrics, cells, errors: all studies' tables.
         template: Jinja template.
         output: ``report.md``; figures are linked relative to its folder, as ``figures/<study>/<figure>.png``.
         scratch: `scratch.scratch_part`; None if that study is off.
@@ -37,7 +39,7 @@ def build_report(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {"percent": lambda value: f"{100 * value:.1f} %", "yaml": _yaml, "inline": _inline}
-    studies = {name: _study(name, study, metrics, cells) for name, study in plan["studies"].items()}
+    studies = {name: _study(name, study, metrics, cells, errors) for name, study in plan["studies"].items()}
     content = environment.from_string(template.read_text(encoding="utf-8")).render(
         config=plan["config"],
         plan=plan,
@@ -55,9 +57,9 @@ def build_report(
     output.write_text(content, encoding="utf-8")
 
 
-def _study(name: str, study: dict, metrics: pd.DataFrame, cells: pd.DataFrame) -> dict:
+def _study(name: str, study: dict, metrics: pd.DataFrame, cells: pd.DataFrame, errors: pd.DataFrame) -> dict:
     """Return a study's part of the plan with its tables and the sentences that need numbers."""
-    cells = cells[cells["study"] == name]
+    cells, errors = (table[table["study"] == name] for table in (cells, errors))
     values = reported(metrics[metrics["study"] == name])
     majority = values.query("model == 'constant' and split == 'test' and metric == 'accuracy'")["value"]
     measured = Measured(metrics[metrics["study"] == name], cells, study["protocol"], is_smaller(study["reduced"]))
@@ -72,6 +74,8 @@ def _study(name: str, study: dict, metrics: pd.DataFrame, cells: pd.DataFrame) -
         "others": tables.published_rows(study, measured, main=False),
         "differences": tables.difference_lines(study, measured),
         "starts": _starts(study, cells),
+        "diagonal": diagonal_rows(study, errors),
+        "diagonal_groups": diagonal_groups(study, errors),
         "cost": tables.cost_rows(study, cells),
         "majority": tables.summary_text(Summary.of(majority), "accuracy"),
         "notes": [f"{model['label']}: {model['published']['note']}" for model in study["models"].values()
