@@ -1,0 +1,67 @@
+"""Every study with every model, once through the whole workflow at smoke scale."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Project
+from twinbench.config.loading import load_config, load_studies
+
+STUDIES = ["twin-lenet", "siamese-resnets", "parameter-budget", "transfer", "dense-vs-conv"]
+CONFIG = {"scale": "smoke", "seed": 2021, "rounds_per_job": 8, "scratch": True, "studies": STUDIES}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    project = Project(tmp_path_factory.mktemp("all"), residual=True)
+    result = project.snakemake("--cores", "2", scratch=True, studies=f"[{','.join(STUDIES)}]")
+    assert result.returncode == 0, result.stderr[-3000:]
+    return project
+
+
+@pytest.fixture(scope="module")
+def studies(project):
+    return load_studies(load_config(CONFIG), project.folder / "config/studies")
+
+
+def test_every_model_of_every_study_has_its_results(project, studies):
+    results = project.folder / "results/smoke"
+    cells, metrics, errors = (pd.read_parquet(results / f"{name}.parquet") for name in ("cells", "metrics", "errors"))
+    assert (cells["status"] == "ok").all()
+    for name, study in studies.items():
+        for model in study.file.models:
+            of_model = cells[(cells["study"] == name) & (cells["model"] == model)]
+            assert len(of_model) == len(study.folds) * study.rounds(model)
+            of_model = metrics[(metrics["study"] == name) & (metrics["model"] == model)]
+            splits = {"train", "test"} | (
+                {"validation"} if study.protocol.folds or study.protocol.pairs.validation else set()
+            )
+            assert set(of_model["split"]) == splits
+            of_model = errors[(errors["study"] == name) & (errors["model"] == model)]
+            assert of_model["pairs"].sum() == study.protocol.pairs.test * study.rounds(model)
+
+
+def test_rounds_with_fixed_data_differ_in_their_weights_alone(project):
+    results = project.folder / "results/smoke"
+    pairs = pd.read_parquet(results / "pairs/transfer/rounds-0-1.parquet")
+    first, second = (rows.drop(columns="round").reset_index(drop=True) for _, rows in pairs.groupby("round"))
+    assert first.equals(second)
+    history = pd.read_parquet(results / "history.parquet").query("study == 'transfer' and split == 'train'")
+    assert (history.groupby(["model", "epoch"])["loss"].nunique() == 2).all()
+
+
+def test_the_report_has_a_row_with_a_verdict_for_every_published_number(project, studies):
+    report = (project.folder / "results/smoke/report.md").read_text(encoding="utf-8")
+    for name, study in studies.items():
+        section = re.search(rf"^## {name}\n.*?(?=^## )", report, re.DOTALL | re.MULTILINE)[0]
+        rows = [line for line in section.splitlines() if line.startswith("| ")]
+        for model in study.file.models.values():
+            of_model = [row for row in rows if row.startswith(f"| {model.label} |")]
+            verdicts = [row for row in of_model if "not comparable" in row or "| not published |" in row]
+            values = model.published.values
+            main = any(
+                value.split == "test" and value.metric in ("accuracy", "error", "digit_error") for value in values
+            )
+            assert len(verdicts) == len(values) + (not main)
+    assert "Initial weights: random for MNISTResNet and MNISTResSiameseNet." in report
