@@ -57,7 +57,7 @@ lock: .venv/installed
 
 publish: # the report of results/paper, as docs/report
 	rm -rf docs/report && mkdir -p docs/report
-	cd results/paper && cp -r report.md figures metrics.parquet cells.parquet history.parquet errors.parquet ../../docs/report
+	cd results/paper && cp -r report.md figures *.parquet ../../docs/report
 
 schemas: .venv/installed
 	$(BIN)/python -m twinbench.config.models workflow/schemas

@@ -56,8 +56,8 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-# Two studies, of which one has folds, stand for all; test_all_studies.py runs the others.
-DEFAULTS = {"scale": "smoke", "scratch": False, "studies": "[twin-lenet,siamese-resnets]"}
+# Two studies, of which one has folds, stand for all; test_all_studies.py runs the others, test_sweeps.py a sweep.
+DEFAULTS = {"scale": "smoke", "scratch": False, "sweeps": False, "studies": "[twin-lenet,siamese-resnets]"}
 
 
 class Project:

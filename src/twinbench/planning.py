@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from twinbench.architectures.catalog import Architecture, architectures
-from twinbench.config.loading import Study
+from twinbench.config.expansion import value_text
 from twinbench.config.models import Config
+from twinbench.config.studies import Study, SweptStudy
+from twinbench.config.sweeps import axis_label
 from twinbench.training.schedule import stage_at
 
 CONSTANT = "constant"
@@ -17,7 +19,10 @@ CONSTANT = "constant"
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that the rules ask about the configuration."""
+    """Everything that the rules ask about the configuration.
+
+    A sweep is asked about like a study, by its name ``<study>.<sweep>``; its models are its points.
+    """
 
     config: Config
     studies: dict[str, Study]
@@ -28,10 +33,29 @@ class Plan:
 
         A study of which nothing exists is left out.
         """
-        every = [cell for study in self.studies for cell in self.cells(study)]
+        every = [cell for study in [*self.studies, *self.sweeps] for cell in self.cells(study)]
         missing = [cell for cell in every if not Path(record.format(**cell)).exists()]
         left = {cell["study"] for cell in every if cell not in missing}
         return Plan(self.config, {name: s for name, s in self.studies.items() if name in left}, tuple(missing))
+
+    def study(self, name: str) -> Study:
+        """Return a study, or a sweep as a study."""
+        study, _, sweep = name.partition(".")
+        return self.studies[study].sweeps[sweep].study if sweep else self.studies[study]
+
+    @property
+    def sweeps(self) -> dict[str, SweptStudy]:
+        """Every sweep of every study, by ``<study>.<sweep>``; none if they are off, none without a cell."""
+        named = {swept.study.name: swept for study in self.studies.values() for swept in study.sweeps.values()}
+        return {name: swept for name, swept in named.items() if self.config.sweeps and self.cells(name)}
+
+    @property
+    def swept_studies(self) -> dict[str, list[str]]:
+        """The names of each study's sweeps, ``<study>.<sweep>``, of the studies that have any."""
+        found: dict[str, list[str]] = {}
+        for name in self.sweeps:
+            found.setdefault(name.partition(".")[0], []).append(name)
+        return found
 
     @property
     def results(self) -> str:
@@ -43,23 +67,23 @@ class Plan:
 
         More rounds only add blocks to full ones.
         """
-        size = self.studies[study].file.rounds_per_job or self.config.rounds_per_job
-        return split_rounds(self.studies[study].rounds(model), size)
+        size = self.study(study).file.rounds_per_job or self.config.rounds_per_job
+        return split_rounds(self.study(study).rounds(model), size)
 
     def models(self, study: str) -> list[str]:
         """Return the names of the study's models that have cells; the constant baseline is not among them."""
-        models = self.studies[study].file.models
+        models = self.study(study).file.models
         return [model for model in models if self.cells(study, model)] if self.missing else list(models)
 
     def folds(self, study: str) -> list[str]:
         """Return the names of the study's folds; ``["all"]`` without cross-validation."""
-        return self.studies[study].folds
+        return self.study(study).folds
 
     def cells(self, study: str, model: str | None = None) -> list[dict[str, str]]:
         """Return study, model, fold and rounds of every training job of a study, or of one of its models."""
         cells = [
             {"study": study, "model": name, "fold": fold, "rounds": block}
-            for name in ([model] if model else self.studies[study].file.models)
+            for name in ([model] if model else self.study(study).file.models)
             for fold in self.folds(study)
             for block in self.blocks(study, name)
         ]
@@ -71,7 +95,7 @@ class Plan:
 
     def accelerator(self, study: str, model: str) -> str:
         """Return what a model asks for: ``cpu`` or ``gpu``."""
-        return self.studies[study].file.models[model].accelerator
+        return self.study(study).file.models[model].accelerator
 
     def pretrained(self, study: str, model: str) -> str | None:
         """Return the name of the pre-trained weights that a model starts from; None if it starts from random ones."""
@@ -80,13 +104,13 @@ class Plan:
 
     def pairs(self, study: str) -> dict[str, Any]:
         """Return the slice of the config that the pair tables depend on."""
-        protocol = self.studies[study].protocol
+        protocol = self.study(study).protocol
         counts = protocol.pairs.model_dump()
         return {"seed": self.config.seed, "counts": counts, **protocol.model_dump(include={"folds", "fixed_data"})}
 
     def cell(self, study: str, model: str) -> dict[str, Any]:
         """Return the slice of the config that training a model depends on."""
-        of_study = self.studies[study]
+        of_study = self.study(study)
         entry = of_study.file.models[model]
         return {
             "seed": self.config.seed,
@@ -101,13 +125,13 @@ class Plan:
 
     def labels(self, study: str) -> dict[str, str]:
         """Return the label of every model of a study, the constant baseline last."""
-        models = self.studies[study].file.models
+        models = self.study(study).file.models
         return {name: models[name].label for name in self.models(study)} | {CONSTANT: "majority class"}
 
     def published_accuracy(self, study: str) -> dict[str, float]:
         """Return the published test accuracy of the models that have one (or an error, which is 1 − accuracy)."""
         found = {}
-        for name, model in self.studies[study].file.models.items():
+        for name, model in self.study(study).file.models.items():
             for published in model.published.values:
                 if published.split == "test" and published.metric in ("accuracy", "error"):
                     found[name] = published.value if published.metric == "accuracy" else 1 - published.value
@@ -118,7 +142,7 @@ class Plan:
 
         Where the weights change, those of the last epoch count.
         """
-        of_study = self.studies[study]
+        of_study = self.study(study)
         scoring = {}
         for name in self.models(study):
             model, epochs = of_study.file.models[name], of_study.trainings[name].epochs
@@ -128,9 +152,42 @@ class Plan:
 
     def answering(self, study: str) -> dict[str, dict[str, Any]]:
         """Return, for every model of a study without its baseline, the decision that counts and the trained heads."""
-        models = {name: self.studies[study].file.models[name] for name in self.models(study)}
+        models = {name: self.study(study).file.models[name] for name in self.models(study)}
         return {
             name: {"decision": model.decision, "trained": model.objective.trained} for name, model in models.items()
+        }
+
+    def sweep_cells(self, study: str) -> list[dict[str, str]]:
+        """Return study, model, fold and rounds of every training job of a study's sweeps."""
+        return [cell for name in self.swept_studies[study] for cell in self.cells(name)]
+
+    def sweep_tables(self, study: str) -> dict[str, dict[str, Any]]:
+        """Return what the table of a study's sweeps needs: metric and, as text, each point's value on each axis."""
+        tables = {}
+        for name in self.swept_studies[study]:
+            swept = self.sweeps[name]
+            points = {point: list(map(value_text, values.values())) for point, values in swept.points.items()}
+            tables[name] = {"metric": swept.sweep.metric, "axes": list(swept.axes), "points": points}
+        return tables
+
+    def sweep(self, name: str) -> dict[str, Any]:
+        """Return what figure and report need of a sweep."""
+        swept = self.sweeps[name]
+        kept = {"title", "metric", "split", "published"}
+        claimed = [
+            point for point, values in swept.points.items() if swept.best and swept.best.items() <= values.items()
+        ]
+        return swept.sweep.model_dump(include=kept) | {
+            "axes": [
+                {"label": axis_label(path), "values": values, "texts": list(map(value_text, values))}
+                for path, values in swept.axes.items()
+            ],
+            "figure": "sweep_line" if len(swept.axes) == 1 else "sweep_map",
+            "points": {point: list(values.values()) for point, values in swept.points.items()},
+            "labels": self.labels(name),
+            "claimed": claimed,
+            "protocol": swept.study.protocol.model_dump(),
+            "reduced": swept.study.reduced,
         }
 
     def report(self) -> dict[str, Any]:
@@ -144,11 +201,18 @@ class Plan:
                 "protocol": study.protocol.model_dump(),
                 "trainings": trainings,
                 "reduced": study.reduced,
+                "reduced_sweeps": self._reduced_sweeps(name),
+                "sweeps": {sweep: self.sweep(sweep) for sweep in self.swept_studies.get(name, [])},
                 "labels": self.labels(name),
                 "pretrained": [model for model in models if self.architecture(name, model).pretrained],
                 "answering": self.answering(name),
             }
         return {"config": self.config.model_dump(), "studies": studies}
+
+    def _reduced_sweeps(self, study: str) -> dict[str, Any]:
+        """Return what the scale changes in all sweeps of a study beside what it changes in the study."""
+        changes = self.studies[study].file.scales.get(self.config.scale)
+        return changes.sweeps.model_dump(exclude_unset=True) if changes and study in self.swept_studies else {}
 
     def module(self, study: str, model: str) -> str:
         """Return the package module that defines the model's architecture."""
@@ -156,7 +220,7 @@ class Plan:
 
     def architecture(self, study: str, model: str) -> Architecture:
         """Return what the model's architecture declares."""
-        return architectures()[self.studies[study].file.models[model].architecture]
+        return architectures()[self.study(study).file.models[model].architecture]
 
 
 def split_rounds(rounds: int, size: int) -> list[str]:

@@ -11,16 +11,10 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT, put
 from twinbench.architectures.catalog import architectures
-from twinbench.config.loading import (
-    ConfigError,
-    check_data,
-    check_pretrained,
-    check_writable,
-    load_config,
-    load_studies,
-    load_study,
-)
+from twinbench.config.checks import check_data, check_pretrained, check_writable
+from twinbench.config.loading import load_config, load_studies, load_study
 from twinbench.config.models import Pretrained, schemas
+from twinbench.config.reading import ConfigError
 from twinbench.data.checksums import CHECKSUMS
 from twinbench.data.pairs import parse_rounds
 from twinbench.planning import Plan
@@ -49,7 +43,7 @@ def test_shipped_studies_are_valid_at_every_scale(path, scale):
         (
             "scal",
             "quick",
-            "scal: unknown key; allowed: scale, studies, seed, rounds_per_job, data, pretrained, partial, scratch",
+            "scal: unknown key; allowed: scale, studies, seed, rounds_per_job, data, pretrained, partial, scratch, sweeps",
         ),
         ("scale", "fast", "scale: input should be 'smoke', 'quick' or 'paper', not 'fast'"),
         ("scale", None, "scale: missing"),
@@ -165,7 +159,7 @@ def test_a_key_named_twice_is_refused(tmp_path):
 def test_options_are_checked_against_the_architecture(tmp_path):
     raw = yaml.safe_load((ROOT / "config/studies/twin-lenet.yaml").read_text(encoding="utf-8"))
     for options, expected in [
-        ({"sharde": True}, "models.plain.options.sharde: unknown key; allowed: shared"),
+        ({"sharde": True}, "models.plain.options.sharde: unknown key; allowed: shared, activation"),
         ({"shared": "yes"}, "models.plain.options.shared: input should be a valid boolean, not 'yes'"),
     ]:
         file = tmp_path / "s.yaml"

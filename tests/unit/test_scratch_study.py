@@ -14,7 +14,8 @@ import torch
 import yaml
 
 from tests.conftest import ROOT, put
-from twinbench.config.loading import ConfigError, load_config, load_scratch
+from twinbench.config.loading import load_config, load_scratch
+from twinbench.config.reading import ConfigError
 from twinbench.data.pairs import draw_pairs
 from twinbench.data.tensors import load_splits
 from twinbench.evaluation.aggregation import study_cells

@@ -169,7 +169,7 @@ def test_new_modification_times_rerun_nothing(edited):
         ),
         (
             {"sclae": "quick"},
-            "config/config.yaml: sclae: unknown key; allowed: scale, studies, seed, rounds_per_job, data, pretrained, partial, scratch",
+            "config/config.yaml: sclae: unknown key; allowed: scale, studies, seed, rounds_per_job, data, pretrained, partial, scratch, sweeps",
         ),
     ],
 )

@@ -1,17 +1,13 @@
 # The plan, and the functions that the rules ask. Nothing here imports torch: planning is to stay fast.
 
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from twinbench.config.loading import (
-    ConfigError,
-    check_data,
-    check_pretrained,
-    check_writable,
-    load_config,
-    load_studies,
-)
+from twinbench.config.checks import check_data, check_pretrained, check_writable
+from twinbench.config.loading import load_config, load_studies
+from twinbench.config.reading import ConfigError
 from twinbench.data.checksums import CHECKSUMS
 from twinbench.figures.catalog import captions, figures
 from twinbench.fingerprint import digest
@@ -43,10 +39,15 @@ if plan.config.partial:
         sys.exit(f"{RESULTS}: nothing to report on yet, no training has ended")
 
 
+def any_of(names):
+    """The pattern of a wildcard that is one of these names and nothing else."""
+    return "|".join(sorted(map(re.escape, set(names))))
+
+
 # A name that no study has fails at planning. The constant baseline is no model: it has a rule of its own.
 wildcard_constraints:
-    study="|".join(plan.studies),
-    model="|".join(sorted({model for study in plan.studies for model in plan.models(study)})),
+    study=any_of([*plan.studies, *plan.sweeps]),
+    model=any_of(model for study in [*plan.studies, *plan.sweeps] for model in plan.models(study)),
     fold=r"all|\d+",
     rounds=r"\d+-\d+",
     figure="|".join(figures()),

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from twinbench.config.loading import ConfigError, check_file
+from twinbench.config.checks import check_file
+from twinbench.config.reading import ConfigError
 
 try:
     check_file(Path("config/config.yaml"))

@@ -9,6 +9,8 @@ rule report:
         errors=f"{RESULTS}/errors.parquet",
         overview=f"{RESULTS}/figures/overview.png",
         figures=[FIGURE.format(study=study, figure=figure) for study, figure in plan.figures()],
+        sweeps=sweep_tables(),
+        sweep_figures=sweep_figures(),
         scratch=scratch_tables(),
         scratch_figures=scratch_figures(),
         template="src/twinbench/report/template.md.j2",
@@ -43,6 +45,8 @@ rule archive:
         rules.report.input.errors,
         rules.report.input.overview,
         rules.report.input.figures,
+        rules.report.input.sweeps,
+        rules.report.input.sweep_figures,
         rules.report.input.scratch,
         rules.report.input.scratch_figures,
     output:

@@ -2,7 +2,8 @@
 
 import sys
 
-from twinbench.config.loading import ConfigError, load_scratch
+from twinbench.config.loading import load_scratch
+from twinbench.config.reading import ConfigError
 from twinbench.figures.catalog import disc_captions
 from twinbench.scratch.planning import ScratchPlan
 

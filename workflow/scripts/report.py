@@ -22,4 +22,5 @@ with whole(snakemake.output[0]) as path:
         Path(snakemake.input.template),
         path,
         scratch,
+        read_parquet(snakemake.input.sweeps[0]) if snakemake.input.sweeps else None,
     )

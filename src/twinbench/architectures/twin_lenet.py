@@ -1,25 +1,30 @@
 """Report 5 (Zadoks, 2021): a LeNet-5 style branch an image and a small comparison head on their joined logits."""
 
+from functools import partial
+from typing import Literal
+
 from torch import Tensor, nn
 
 from twinbench.architectures.layers import InputConv2d
 from twinbench.architectures.registry import Heads, register
 from twinbench.architectures.twin import Twin
 
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
-def branch() -> nn.Sequential:
+
+def branch(activation: type[nn.Module]) -> nn.Sequential:
     """From images (n, 1, 14, 14) to digit logits (n, 10); 9,322 parameters."""
     return nn.Sequential(
         InputConv2d(1, 16, 3),  # 12×12
-        nn.ReLU(),
+        activation(),
         nn.AvgPool2d(2),  # 6×6
         nn.Conv2d(16, 32, 3),  # 4×4
-        nn.ReLU(),
+        activation(),
         nn.AvgPool2d(2),  # 2×2
         nn.Flatten(),
         nn.Linear(128, 32),
         nn.BatchNorm1d(32),
-        nn.ReLU(),
+        activation(),
         nn.Dropout(0.25),
         nn.Linear(32, 10),
     )
@@ -29,14 +34,14 @@ def branch() -> nn.Sequential:
 class TwinLeNet(nn.Module):
     """LeNet branches with shared or separate weights; the comparison sees nothing but the 2×10 digit logits."""
 
-    def __init__(self, shared: bool = True):
+    def __init__(self, shared: bool = True, activation: Literal["relu", "tanh"] = "relu"):
         super().__init__()
-        self.branch = Twin(branch, shared)
+        self.branch = Twin(partial(branch, ACTIVATIONS[activation]), shared)
         self.comparison = nn.Sequential(
-            nn.ReLU(),
+            ACTIVATIONS[activation](),
             nn.Linear(20, 10),
             nn.BatchNorm1d(10),
-            nn.ReLU(),
+            ACTIVATIONS[activation](),
             nn.Dropout(0.25),
             nn.Linear(10, 2),
         )

@@ -5,28 +5,14 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from twinbench.architectures.catalog import architectures
+from twinbench.config.fields import RATES, Count, Fraction, Metric, Name, Number, Positive, Scale, Strict
+from twinbench.config.objectives import Objective
+from twinbench.config.sweeps import Sweep, SweepChanges
 
 MNIST_TRAIN, MNIST_TEST = 60_000, 10_000
-RATES = ("accuracy", "error", "digit_error")  # published metrics that are shares of pairs, or of digits
-
-
-class Strict(BaseModel):
-    """Base of all models: no unknown keys, no silent conversions, no change after loading."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-# YAML reads 1e-3 as text, so numbers that may be written like that are converted.
-Number = Annotated[float, Field(strict=False, allow_inf_nan=False)]
-Positive = Annotated[Number, Field(gt=0)]
-NonNegative = Annotated[Number, Field(ge=0)]
-Fraction = Annotated[Number, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Scale = Literal["smoke", "quick", "paper"]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
 class Data(Strict):
@@ -52,6 +38,7 @@ class Config(Strict):
     pretrained: Pretrained = Pretrained()
     partial: Annotated[bool, Field(strict=False)] = False  # a command line gives it as text
     scratch: Annotated[bool, Field(strict=False)] = False
+    sweeps: Annotated[bool, Field(strict=False)] = False
 
 
 class Pairs(Strict):
@@ -118,78 +105,6 @@ class Training(Strict):
     early_stopping: EarlyStopping | None = None
 
 
-class Linear(Strict):
-    """A weight that goes from ``start``, in the first epoch, towards ``end``, which an epoch after the last would have.
-
-    A plain number stands for a weight that stays.
-    """
-
-    start: NonNegative
-    end: NonNegative
-
-    @model_serializer
-    def _short(self) -> float | dict[str, float]:
-        return self.start if self.start == self.end else {"start": self.start, "end": self.end}
-
-    def __bool__(self) -> bool:
-        return self.start > 0 or self.end > 0
-
-
-def _as_linear(value: Any) -> Any:
-    return value if isinstance(value, dict | Linear) else {"start": value, "end": value}
-
-
-Weight = Annotated[Linear, BeforeValidator(_as_linear, json_schema_input_type=NonNegative | Linear)]
-
-
-class Weights(Strict):
-    """Weights of the losses: cross-entropy of the target head, and of both digit heads added up."""
-
-    target: Weight = Linear(start=0, end=0)
-    digits: Weight = Linear(start=0, end=0)
-
-    @property
-    def heads(self) -> list[str]:
-        """The heads that are trained."""
-        return [head for head in ("target", "digits") if getattr(self, head)]
-
-
-class Phase(Weights):
-    """One part of a training: its share of the epochs, its weights, and which parts of the model it trains."""
-
-    share: Annotated[Number, Field(gt=0, lt=1)]
-    train: Annotated[list[str], Field(min_length=1)] | None = None  # None: all; what is frozen is in evaluation mode
-
-
-class Objective(Weights):
-    """What a model is trained for: weights for the whole training, or phases that follow each other."""
-
-    phases: Annotated[list[Phase], Field(min_length=2)] | None = None
-
-    @model_validator(mode="after")
-    def _trains(self) -> "Objective":
-        if self.phases and (self.target or self.digits):
-            raise ValueError("phases: each phase has its own weights; target and digits are allowed without phases")
-        if self.phases and abs(sum(phase.share for phase in self.phases) - 1) > 1e-9:
-            raise ValueError("phases: the shares must add up to 1")
-        for number, weights in enumerate(self.phases or [self]):
-            if not weights.heads:
-                key = f"phases.{number}: " if self.phases else ""
-                raise ValueError(f"{key}no head is trained; allowed: target, digits or both above 0")
-        return self
-
-    @property
-    def varies(self) -> bool:
-        """Whether the weights change from epoch to epoch."""
-        return bool(self.phases) or any(weight.start != weight.end for weight in (self.target, self.digits))
-
-    @property
-    def trained(self) -> list[str]:
-        """The heads that any part of the training trains."""
-        found = {head for weights in self.phases or [self] for head in weights.heads}
-        return [head for head in ("target", "digits") if head in found]
-
-
 class PublishedValue(Strict):
     """One published figure, the mean of ``n`` rounds; accuracies and errors as fractions of 1.
 
@@ -197,7 +112,7 @@ class PublishedValue(Strict):
     explain a difference, where there is one.
     """
 
-    metric: Literal["accuracy", "error", "digit_error", "loss", "target_loss", "seconds"]
+    metric: Literal[Metric, "seconds"]
     split: Literal["train", "validation", "test"] = "test"
     value: Number
     std: Positive | None = None
@@ -216,7 +131,7 @@ class Published(Strict):
 
     parameters: Count | None = None
     note: str | None = None
-    values: list[PublishedValue] = []
+    values: list[PublishedValue] = Field(default_factory=list)
 
 
 class Model(Strict):
@@ -224,13 +139,13 @@ class Model(Strict):
 
     label: str
     architecture: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     objective: Objective
     decision: Literal["target", "digits"]
     accelerator: Literal["cpu", "gpu"] = "cpu"
     rounds: Count | None = None  # at most so many of the study's rounds
-    training: dict[str, Any] = {}
-    scales: dict[Scale, dict[Literal["training"], dict[str, Any]]] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
+    scales: dict[Scale, dict[Literal["training"], dict[str, Any]]] = Field(default_factory=dict)
     published: Published = Published()
 
     @model_validator(mode="after")
@@ -264,6 +179,14 @@ class Source(Strict):
     table: str
 
 
+class ScaleChanges(Strict):
+    """What a scale changes."""
+
+    protocol: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    sweeps: SweepChanges = SweepChanges()
+
+
 class StudyFile(Strict):
     """config/studies/<study>.yaml; ``scales`` holds what differs from the published protocol."""
 
@@ -271,12 +194,13 @@ class StudyFile(Strict):
     source: Source
     protocol: dict[str, Any]
     training: dict[str, Any]
-    scales: dict[Scale, dict[Literal["protocol", "training"], dict[str, Any]]] = {}
+    scales: dict[Scale, ScaleChanges] = Field(default_factory=dict)
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     rounds_per_job: Count | None = None
     parameter_budget: Count | None = None  # a model with more parameters is refused
     figures: list[str]
-    choices: list[str] = []
+    sweeps: dict[Name, Sweep] = Field(default_factory=dict)
+    choices: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "StudyFile":

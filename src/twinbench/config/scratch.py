@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from twinbench.config.models import Count, Name, Positive, Published, Source, Strict
+from twinbench.config.fields import Count, Name, Positive, Strict
+from twinbench.config.models import Published, Source
 
 ACTIVATION_LABELS = {"relu": "ReLU", "tanh": "Tanh"}
 Widths = Annotated[list[Count], Field(min_length=1)]

@@ -21,6 +21,13 @@ class Summary:
         values = values.dropna()
         return cls(float(values.mean()), float(values.std(ddof=1)), len(values))
 
+    def confidence_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return Student's interval for the mean: mean ± t · std / √n; NaN for fewer than two values."""
+        if self.n < 2:
+            return math.nan, math.nan
+        half = stats.t.ppf((1 + confidence) / 2, self.n - 1) * self.std / math.sqrt(self.n)
+        return self.mean - half, self.mean + half
+
     def prediction_interval(
         self, of: int = 1, confidence: float = 0.95, freedom: int | None = None, noise: float = 0.0
     ) -> tuple[float, float]:

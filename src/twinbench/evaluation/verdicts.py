@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from twinbench.config.models import RATES
+from twinbench.config.fields import RATES
 from twinbench.evaluation.statistics import Summary, reported
 
 # How a published quantity is named in metrics.parquet; an error is 1 − the accuracy.
@@ -87,8 +87,12 @@ class Measured:
 
     def _of(self, rows: pd.DataFrame, model: str, metric: str, split: str) -> pd.Series:
         chosen = (rows["model"] == model) & (rows["split"] == split) & (rows["metric"] == MEASURED[metric])
-        values = rows.loc[chosen, "value"]
-        return 1 - values if metric in ("error", "digit_error") else values
+        return as_quantity(rows.loc[chosen, "value"], metric)
+
+
+def as_quantity(values: pd.Series, metric: str) -> pd.Series:
+    """Return values of ``MEASURED[metric]`` as the quantity itself: an error is 1 − the accuracy."""
+    return 1 - values if metric in ("error", "digit_error") else values
 
 
 def is_smaller(reduced: dict) -> bool:

@@ -15,8 +15,8 @@ def figures() -> dict[str, str]:
 
 @cache
 def captions() -> dict[str, str]:
-    """Return the caption of every figure, the one over all studies included."""
-    return figures() | _captions("draw_overview")
+    """Return the caption of every figure, those of sweeps and the one over all studies included."""
+    return figures() | _captions("draw_overview") | _captions("draw_sweep")
 
 
 @cache

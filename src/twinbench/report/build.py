@@ -11,6 +11,7 @@ from twinbench.evaluation.verdicts import Measured, is_smaller
 from twinbench.provenance import PACKAGES
 from twinbench.report import tables
 from twinbench.report.errors import diagonal_groups, diagonal_rows
+from twinbench.report.sweeps import sweep_parts
 
 
 def build_report(
@@ -23,6 +24,7 @@ def build_report(
     template: Path,
     output: Path,
     scratch: dict | None = None,
+    sweeps: pd.DataFrame | None = None,
 ) -> None:
     """Render the Markdown report.
 
@@ -34,12 +36,16 @@ def build_report(
         template: Jinja template.
         output: ``report.md``; figures are linked relative to its folder, as ``figures/<study>/<figure>.png``.
         scratch: `scratch.scratch_part`; None if that study is off.
+        sweeps: all studies' sweeps; None if they are off.
     """
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {"percent": lambda value: f"{100 * value:.1f} %", "yaml": _yaml, "inline": _inline}
-    studies = {name: _study(name, study, metrics, cells, errors) for name, study in plan["studies"].items()}
+    studies = {
+        name: _study(name, study, metrics, cells, errors) | {"sweeps": sweep_parts(study, sweeps)}
+        for name, study in plan["studies"].items()
+    }
     content = environment.from_string(template.read_text(encoding="utf-8")).render(
         config=plan["config"],
         plan=plan,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from twinbench.config.models import RATES
+from twinbench.config.fields import RATES
 from twinbench.evaluation.statistics import Summary
 from twinbench.evaluation.verdicts import Measured
 from twinbench.provenance import PACKAGES

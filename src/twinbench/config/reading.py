@@ -1,0 +1,127 @@
+"""Read and check configuration files: a mistake is one line that names file, key and what is allowed."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+MAX_BYTES = 1_000_000
+KEY = re.compile(r"[a-z0-9_.-]+( \+ [a-z0-9_.-]+)?")  # how our own checks begin: a key, or a sum of two
+
+
+class ConfigError(Exception):
+    """A mistake in the configuration; the message is one line: file, key, what is wrong, what is allowed."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))  # a key or value may hold line breaks
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key named twice, where YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Construct a mapping as SafeLoader does, once its keys are known to differ."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is named twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def overridden(
+    model: type[BaseModel], base: dict[str, Any], override: dict[str, Any], section: str, file: str, at: str, scale: str
+) -> Any:
+    """Validate the published section first, then with the scale's changes, so that a mistake names its own place."""
+    published = validate(model, base, file, at)
+    if section not in override:
+        return published
+    return validate(model, merge(base, override[section]), file, f"scales.{scale}.{section}")
+
+
+def merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``override`` laid over it, section by section."""
+    merged = dict(base)
+    for key, value in override.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the content of a configuration file.
+
+    Raises:
+        ConfigError: it is no YAML in UTF-8 of a sane size that holds keys and values.
+    """
+    file = path.as_posix()
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{file}: larger than {MAX_BYTES:,} bytes, which no configuration is")
+        text = path.read_text(encoding="utf-8")
+        # An alias of an alias of … is a few lines that unfold to gigabytes; no file here needs one.
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                line = event.start_mark.line + 1
+                raise ConfigError(f"{file}: line {line}: aliases such as *{event.anchor} are not allowed")
+        content = yaml.load(text, Loader=UniqueKeyLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise ConfigError(f"{file}: line {line}: not valid YAML: {error.problem}") from error
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"{file}: not readable as YAML in UTF-8: {reason}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file}: the file must hold keys and values")
+    return content
+
+
+def validate(model: type[BaseModel], raw: Any, file: str, at: str = "") -> Any:
+    """Return what ``raw`` is as a ``model``.
+
+    Raises:
+        ConfigError: its first mistake, with its key below ``at``.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        # An unknown key first: a missing one is often the same key, misspelt.
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ConfigError(f"{file}: {_explain(model, problems[0], at)}{more}") from error
+
+
+def _explain(model: type[BaseModel], problem: dict[str, Any], at: str) -> str:
+    """Say in one line which key is wrong and what is allowed."""
+    path = [str(part) for part in problem["loc"] if part != "[key]"]
+    key = ".".join(filter(None, [at, *path]))
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key; allowed: {', '.join(_fields_at(model, problem['loc'][:-1])) or 'none'}"
+    if problem["type"] == "missing":
+        return f"{key}: missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":  # our own checks name the key relative to their section
+        own_key, colon, rest = message.partition(": ")
+        return ".".join(filter(None, [key, own_key])) + colon + rest if KEY.fullmatch(own_key) else f"{key}: {message}"
+    given = repr(problem["input"])
+    return f"{key}: {message[0].lower()}{message[1:]}, not {given if len(given) < 60 else given[:57] + '...'}"
+
+
+def _fields_at(model: type[BaseModel], loc: Iterable[str | int]) -> list[str]:
+    """Return the field names of the model that validation reached at ``loc``."""
+    for part in loc:
+        if part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation) or model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if found := _model_in(argument):
+            return found
+    return None

@@ -1,0 +1,415 @@
+"""Sweeps: from the study file to points, the table of their values, the best setting, the verdict, and the figures."""
+
+import copy
+import json
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from tests.conftest import ROOT, put
+from twinbench.config.loading import load_config, load_study
+from twinbench.config.reading import ConfigError
+from twinbench.evaluation import sweeps as evaluation
+from twinbench.figures.sweeps import SweepResults, is_even_in_logarithms, is_number
+from twinbench.planning import Plan
+from twinbench.report.sweeps import sweep_parts
+
+STUDY = yaml.safe_load((ROOT / "config/studies/dense-vs-conv.yaml").read_text(encoding="utf-8"))
+BATCH, RATE = "sweeps.dense-batch", "sweeps.dense-rate"
+
+
+def study_with(tmp_path, *changes, scale="paper"):
+    """Load dense-vs-conv with some keys changed; a key is a list where one of its parts holds dots."""
+    tree = STUDY
+    for path, value in changes:
+        if isinstance(path, str):
+            tree = put(tree, path, value)
+        else:
+            tree = copy.deepcopy(tree)
+            node = tree
+            for key in path[:-1]:
+                node = node[key]
+            node[path[-1]] = value
+    file = tmp_path / "dense-vs-conv.yaml"
+    file.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    return load_study(file, scale)
+
+
+def plan_of(study, sweeps=True):
+    raw = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    return Plan(load_config(raw | {"scale": "paper", "studies": [study.name], "sweeps": sweeps}), {study.name: study})
+
+
+def test_one_axis_makes_a_point_a_value(tmp_path):
+    study = study_with(tmp_path)
+    swept = study.sweeps["dense-batch"]
+    assert list(swept.points) == [f"batch_size-{size}" for size in (1, 5, 20, 50, 100)]
+    trainings = swept.study.trainings
+    assert [trainings[point].batch_size for point in swept.points] == [1, 5, 20, 50, 100]
+    assert (
+        len({training.model_copy(update={"batch_size": 1}).model_dump_json() for training in trainings.values()}) == 1
+    )
+    model = swept.study.file.models["batch_size-5"]
+    assert (model.options, model.decision, model.objective.trained) == (
+        {"shared": True, "width": 500, "layers": 2},
+        "digits",
+        ["digits"],
+    )
+    assert model.label == "batch size in pairs 5"
+    assert swept.best == {"training.batch_size": 5}
+    protocol = swept.study.protocol
+    assert (protocol.rounds, protocol.pairs.train, protocol.pairs.validation, protocol.pairs.test) == (5, 500, 500, 500)
+    assert study.protocol.pairs.validation == 0, "the study itself is as published"
+
+
+def test_two_axes_make_a_point_a_combination(tmp_path):
+    swept = study_with(tmp_path).sweeps["dense-rate"]
+    assert list(swept.points)[:3] == ["lr-0.0001_decay-1", "lr-0.0001_decay-0.9", "lr-0.0004_decay-1"]
+    assert len(swept.points) == 5 * 2
+    optimizer = swept.study.trainings["lr-0.003_decay-0.9"].optimizer
+    assert (optimizer.name, optimizer.lr, optimizer.decay) == ("adam", 0.003, 0.9)
+
+
+def test_an_architectures_option_and_a_loss_weight_are_axes(tmp_path):
+    axes = {"options.shared": [True, False], "objective.digits": [0.5, 1, 2]}
+    changes = [
+        (["sweeps", "dense-width", "axes"], axes),
+        ("sweeps.dense-width.published", None),
+        ("sweeps.dense-width.objective", {"target": 1, "digits": 1}),
+    ]
+    swept = study_with(tmp_path, *changes).sweeps["dense-width"]
+    assert next(iter(swept.points)) == "shared-true_digits-0.5"
+    assert swept.study.file.models["shared-false_digits-2"].options["shared"] is False
+    assert swept.study.file.models["shared-false_digits-2"].objective.model_dump()["digits"] == 2
+
+
+def test_points_are_cells_that_share_pairs_and_seeds(tmp_path):
+    plan = plan_of(study_with(tmp_path))
+    cells = plan.cells("dense-vs-conv.dense-batch")
+    assert cells[1] == {"study": "dense-vs-conv.dense-batch", "model": "batch_size-5", "fold": "all", "rounds": "0-4"}
+    assert len(cells) == 5
+    assert plan.pairs("dense-vs-conv.dense-batch")["counts"] == {"train": 500, "validation": 500, "test": 500}
+    assert plan.cell("dense-vs-conv.dense-batch", "batch_size-5")["training"]["batch_size"] == 5
+    assert plan.sweep("dense-vs-conv.dense-rate")["claimed"] == [
+        f"lr-{lr}_decay-0.9" for lr in ("0.0001", "0.0004", "0.001", "0.003", "0.01")
+    ]
+    assert plan_of(study_with(tmp_path), sweeps=False).sweeps == {}
+
+
+def test_another_value_changes_no_other_point(tmp_path):
+    first = plan_of(study_with(tmp_path))
+    more = plan_of(
+        study_with(tmp_path, (["sweeps", "dense-batch", "axes", "training.batch_size"], [10, 1, 5, 20, 50, 100]))
+    )
+    sweep = "dense-vs-conv.dense-batch"
+    assert set(more.models(sweep)) - set(first.models(sweep)) == {"batch_size-10"}
+    assert all(more.cell(sweep, point) == first.cell(sweep, point) for point in first.models(sweep))
+    assert more.pairs(sweep) == first.pairs(sweep)
+
+
+def test_a_scale_changes_what_a_sweep_says_and_not_what_it_varies(tmp_path):
+    axes = (["sweeps", "dense-batch", "axes"], {"training.epochs": [10, 20]})
+    swept = study_with(tmp_path, axes, (f"{BATCH}.published", None), scale="smoke").sweeps["dense-batch"]
+    assert [training.epochs for training in swept.study.trainings.values()] == [10, 20]
+    assert (swept.study.protocol.pairs.train, swept.study.protocol.pairs.validation) == (50, 50)
+    assert swept.study.reduced["protocol"]["pairs"] == {"train": 50, "test": 50}
+
+
+def test_a_sweep_of_a_study_with_folds_has_none(tmp_path):
+    raw = yaml.safe_load((ROOT / "config/studies/siamese-resnets.yaml").read_text(encoding="utf-8"))
+    raw["sweeps"] = {
+        "rate": {"title": "Rate", "base": "mlp", "metric": "error", "axes": {"training.optimizer.lr": ["1e-3", 0.01]}}
+    }
+    file = tmp_path / "siamese-resnets.yaml"
+    file.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    swept = load_study(file, "paper").sweeps["rate"]
+    assert (swept.study.folds, swept.study.protocol.pairs.validation) == (["all"], 1000)
+    assert swept.axes == {"training.optimizer.lr": [0.001, 0.01]}
+
+
+MISTAKES = [
+    ("sweeps.Big", STUDY["sweeps"]["dense-batch"], "sweeps.Big: string should match pattern"),
+    (f"{BATCH}.base", "dense", "sweeps.dense-batch.base: unknown model 'dense'; allowed: dense-shared-auxiliary, "),
+    (f"{BATCH}.axis", {}, "sweeps.dense-batch.axis: unknown key; allowed: title, base, "),
+    (f"{BATCH}.axes", {}, "sweeps.dense-batch.axes: dictionary should have at least 1 item"),
+    (f"{BATCH}.axes", {"training.epochs": [1], "training.batch_size": [5], "options.width": [3]}, "sweeps.dense-batch.axes: dictionary should have at most 2 items"),
+    (f"{BATCH}.axes", {"training.batch_size": []}, "sweeps.dense-batch.axes.training.batch_size: list should have at least 1 item"),
+    (f"{BATCH}.axes", {"training.batch_size": 5}, "sweeps.dense-batch.axes.training.batch_size: input should be a valid list, not 5"),
+    (f"{BATCH}.axes", {"training.batch_size": [1, 5, 1]}, "sweeps.dense-batch.axes.training.batch_size: 1 is named twice; each value once is allowed"),
+    (f"{BATCH}.axes", {"training.optimizer.lr": [0.001, "1e-3"]}, "sweeps.dense-batch.axes.training.optimizer.lr: 0.001 is named twice"),
+    (f"{BATCH}.axes", {"training.batch_size": [1, "five"]}, "sweeps.dense-batch.axes.training.batch_size: input should be a valid integer, not 'five'"),
+    (f"{BATCH}.axes", {"training.batch_size": [0]}, "sweeps.dense-batch.axes.training.batch_size: input should be greater than or equal to 1, not 0"),
+    (f"{BATCH}.axes", {"training.batch_size": [[1]]}, "sweeps.dense-batch.axes.training.batch_size.0: [1] is no value of an axis; a number, a text, true or false is allowed"),
+    (f"{BATCH}.axes", {"training.batch_size": [5, 499]}, "sweeps.dense-batch.axes.training.batch_size: 499 leaves a last batch of 1 of 500 training pairs"),
+    (f"{BATCH}.axes", {"training.optimizer.rate": [1]}, "sweeps.dense-batch.axes.training.optimizer.rate: unknown key; allowed: name, lr, momentum, decay"),
+    (f"{BATCH}.axes", {"options.depth": [1]}, "sweeps.dense-batch.axes.options.depth: unknown key; allowed: shared, width, layers"),
+    (f"{BATCH}.axes", {"options.width": ["wide"]}, "sweeps.dense-batch.axes.options.width: input should be a valid integer, not 'wide'"),
+    (f"{BATCH}.axes", {"protocol.rounds": [1]}, "sweeps.dense-batch.axes.protocol.rounds: names no option of the base model; allowed: training.…, options.…, objective.…"),
+    (f"{BATCH}.axes", {"training": ["adam"]}, "sweeps.dense-batch.axes.training: names no option of the base model"),
+    (f"{BATCH}.axes", {"objective.phases": [1]}, "sweeps.dense-batch.axes.objective.phases: input should be a valid list"),
+    (f"{BATCH}.options", {"depth": 1}, "sweeps.dense-batch.options.depth: unknown key; allowed: shared, width, layers"),
+    (f"{BATCH}.training", {"batch": 1}, "sweeps.dense-batch.training.batch: unknown key"),
+    (f"{BATCH}.protocol", {"folds": 5}, "sweeps.dense-batch.protocol.folds: cross-validation makes its own validation pairs"),
+    (f"{BATCH}.protocol", {"pairs": {"validation": 0}}, "sweeps.dense-batch.protocol.pairs.validation: the best setting is chosen on these pairs; at least 1 is allowed"),
+    (f"{BATCH}.protocol", {"pairs": 5}, "sweeps.dense-batch.protocol.pairs: input should be a valid dictionary"),
+    (f"{BATCH}.decision", "target", "sweeps.dense-batch.decision: the target head is not trained; allowed: digits"),
+    (f"{BATCH}.metric", "f1", "sweeps.dense-batch.metric: input should be 'accuracy', 'error'"),
+    (f"{BATCH}.split", "all", "sweeps.dense-batch.split: input should be 'train', 'validation' or 'test', not 'all'"),
+    (f"{BATCH}.published.best", {"options.width": 5}, "sweeps.dense-batch.published.best.options.width: no axis of this sweep; allowed: training.batch_size"),
+    (f"{BATCH}.published.best", {"training.batch_size": 9}, "sweeps.dense-batch.published.best.training.batch_size: 9 is no value of that axis; allowed: 1, 5, 20, 50, 100"),
+    ("scales.quick.sweeps", {"protocol": {"round": 1}}, "scales.quick.sweeps.protocol.round: unknown key; allowed: pairs, rounds, folds, fixed_data"),
+    ("scales.quick.sweeps", {"rounds": 1}, "scales.quick.sweeps.rounds: unknown key; allowed: protocol, training"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), MISTAKES, ids=[f"{p}={str(v)[:25]}" for p, v, _ in MISTAKES])
+def test_mistakes_name_file_key_and_what_is_allowed(tmp_path, path, value, expected):
+    with pytest.raises(ConfigError) as error:
+        study_with(tmp_path, (path, value))
+    assert str(error.value).startswith(f"{(tmp_path / 'dense-vs-conv.yaml').as_posix()}: {expected}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_metric_needs_its_head(tmp_path):
+    raw = yaml.safe_load((ROOT / "config/studies/siamese-resnets.yaml").read_text(encoding="utf-8"))
+    raw["sweeps"] = {
+        "rate": {"title": "Rate", "base": "mlp", "metric": "digit_error", "axes": {"training.epochs": [1]}}
+    }
+    file = tmp_path / "s.yaml"
+    file.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    with pytest.raises(
+        ConfigError,
+        match="sweeps.rate.metric: digit_error needs a digits head, which mlp-selu lacks; allowed: accuracy",
+    ):
+        load_study(file, "paper")
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 10**20), st.floats(), st.text(max_size=8), st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.sampled_from(["training.epochs", "options.width", "objective.digits", "x"]), st.lists(st.integers(0, 3), max_size=2), max_size=3),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(key=st.sampled_from([*STUDY["sweeps"]["dense-batch"], "options", "decision", "split"]), value=VALUES)
+def test_a_mutated_sweep_is_accepted_or_refused_with_one_line(tmp_path_factory, key, value):
+    small = STUDY | {"sweeps": {"dense-batch": STUDY["sweeps"]["dense-batch"] | {key: value}}}
+    file = tmp_path_factory.mktemp("fuzz") / "s.yaml"
+    file.write_text(yaml.safe_dump(small), encoding="utf-8")
+    try:
+        swept = load_study(file, "quick").sweeps["dense-batch"]
+    except ConfigError as error:
+        assert str(error).startswith(f"{file.as_posix()}: ")
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert len(swept.points) == np.prod([len(values) for values in swept.axes.values()])
+
+
+def made_up(means, rounds=5, diverged=None, test=None, metric="error", second=None):
+    """Rows of a sweep over batch sizes with these validation means; ``diverged`` counts rounds of a value."""
+    rng = np.random.default_rng(0)
+    common = rng.normal(0, 0.01, rounds)  # the points share their data
+    rows = []
+    for value, mean in means.items():
+        values = value if isinstance(value, tuple) else (value,)
+        for round_ in range(rounds):
+            ok = round_ >= (diverged or {}).get(value, 0)
+            for split in ("train", "validation", "test"):
+                shown = (
+                    (test or {}).get(value, 0.5) if split == "test" else mean + common[round_] + rng.normal(0, 0.001)
+                )
+                rows.append({
+                    "study": "s", "sweep": "batch", "point": "_".join(map(str, values)), "round": round_, "split": split, "metric": metric,
+                    "value": shown if ok else np.nan, "train_seconds": 10 / values[0], "status": "ok" if ok else "diverged", "reason": "",
+                })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def swept_of(table, claimed=(), metric="error", rounds=5, reduced=None, split="validation"):
+    points = {point: [int(value) for value in point.split("_")] for point in table["point"].unique()}
+    columns = [list(dict.fromkeys(column)) for column in zip(*points.values(), strict=True)]
+    return {
+        "title": "Batch size", "metric": metric, "split": split, "published": {"conclusion": "It is 5.", "best": {}}, "points": points,
+        "axes": [{"label": "batch size", "values": values, "texts": list(map(str, values))} for values in columns],
+        "figure": "sweep_line" if len(columns) == 1 else "sweep_map", "labels": {point: f"batch size {point}" for point in points},
+        "claimed": list(claimed), "reduced": reduced or {}, "protocol": {"rounds": rounds},
+    }  # fmt: skip
+
+
+def test_the_best_setting_is_chosen_on_validation_pairs_alone():
+    table = made_up({1: 0.2, 5: 0.1, 20: 0.3}, test={1: 0.4, 5: 0.9, 20: 0.0})
+    best = evaluation.best_setting(evaluation.settings(table), "error")
+    assert best.point == "5"
+    assert best.values["test"].mean == pytest.approx(0.9)
+    assert evaluation.best_setting(evaluation.settings(table), "accuracy").point == "20", "of accuracies, the highest"
+
+
+def test_a_setting_with_a_diverged_round_is_not_the_best_but_stays_in_the_table():
+    table = made_up({1: 0.05, 5: 0.1}, diverged={1: 2})
+    found = evaluation.settings(table)
+    assert evaluation.best_setting(found, "error").point == "5"
+    assert (found["1"].diverged, found["1"].values["validation"].n) == (2, 3)
+    everything = evaluation.settings(made_up({1: 0.05, 5: 0.1}, diverged={1: 5, 5: 1}))
+    assert evaluation.best_setting(everything, "error") is None
+
+
+@pytest.mark.parametrize(
+    ("means", "changes", "word", "reason"),
+    [
+        ({1: 0.2, 5: 0.1}, {}, "agrees", "the same setting"),
+        ({1: 0.2, 5: 0.1, 20: 0.0999}, {}, "agrees", "the difference from our best is not significant"),
+        ({1: 0.05, 5: 0.1}, {}, "differs", "the report's setting is significantly worse than our best"),
+        ({1: 0.2, 5: 0.1}, {"diverged": {5: 1}}, "differs", "the report's setting diverged"),
+        ({1: 0.2, 5: 0.1}, {"diverged": {1: 1, 5: 1}}, "no verdict", "every setting diverged"),
+        ({1: 0.2, 5: 0.1}, {"rounds": 4}, "no verdict", "too few rounds"),
+        ({1: 0.2, 5: 0.1}, {"reduced": {"training": {"epochs": 1}}}, "no verdict", "smaller protocol"),
+    ],
+)
+def test_agreement_with_the_report(means, changes, word, reason):
+    rounds = changes.get("rounds", 5)
+    table = made_up(means, rounds, changes.get("diverged"))
+    found = evaluation.agreement(table, swept_of(table, ["5"], rounds=rounds, reduced=changes.get("reduced")))
+    assert (found.word, found.reason) == (word, reason)
+
+
+def test_of_a_conclusion_on_one_of_two_axes_the_best_point_counts():
+    table = made_up({(1, 1): 0.3, (1, 2): 0.2, (5, 1): 0.25, (5, 2): 0.1})
+    found = evaluation.agreement(table, swept_of(table, ["1_2", "5_2"]))
+    assert (found.word, found.theirs.point) == ("agrees", "5_2")
+
+
+def test_the_interval_is_students():
+    summary = evaluation.settings(made_up({1: 0.2}))["1"].values["validation"]
+    rows = made_up({1: 0.2}).query("split == 'validation'")["value"]
+    expected = stats.t.interval(0.95, 4, loc=rows.mean(), scale=rows.sem())
+    assert summary.confidence_interval() == pytest.approx(expected)
+
+
+def test_the_table_has_a_row_for_a_diverged_round_and_the_kept_epochs_value(tmp_path):
+    history = [
+        {"round": r, "epoch": e, "split": s, "accuracy": 0.5 + r / 10 + e / 100, "digit_accuracy": 0.5}
+        for r, epochs in ((0, 3), (1, 1)) for e in range(1, epochs + 1) for s in ("train", "validation", "test")
+    ]  # fmt: skip
+    pd.DataFrame(history).to_parquet(tmp_path / "history.parquet")
+    rounds = [
+        {"round": 0, "status": "ok", "reason": "done", "epochs": 3, "best_epoch": 2, "train_seconds": 1.5},
+        {"round": 1, "status": "diverged", "reason": "not finite", "epochs": 1, "best_epoch": 0, "train_seconds": 0.5},
+    ]
+    (tmp_path / "record.json").write_text(json.dumps({"rounds": rounds}))
+    sweeps = {"s.rate": {"metric": "error", "axes": ["training.optimizer.lr"], "points": {"lr-0.1": ["0.1"]}}}
+    cells = [{"study": "s.rate", "model": "lr-0.1", "fold": "all", "rounds": "0-1"}]
+    table = evaluation.sweep_table(sweeps, cells, [tmp_path / "record.json"], [tmp_path / "history.parquet"])
+    assert list(table.columns) == [
+        "study", "sweep", "point", "x_axis", "x_value", "y_axis", "y_value", "round", "split", "metric", "value", "train_seconds",
+        "status", "reason",
+    ]  # fmt: skip
+    assert len(table) == 6
+    assert table.query("round == 0")["value"].tolist() == pytest.approx([1 - 0.52] * 3)
+    assert table.query("round == 1")["value"].isna().all()
+    first = table.iloc[0]
+    assert (first["study"], first["sweep"], first["x_axis"], first["x_value"], first["y_axis"]) == (
+        "s",
+        "rate",
+        "training.optimizer.lr",
+        "0.1",
+        "",
+    )
+
+
+def test_the_report_names_best_setting_conclusion_and_verdict():
+    table = made_up({1: 0.2, 5: 0.1, 20: 0.3}, diverged={20: 5})
+    (part,) = sweep_parts({"sweeps": {"s.batch": swept_of(table, ["5"])}}, table)
+    assert part["header"] == ["Batch size", "Validation error", "Training, s a round", "Rounds diverged"]
+    assert [row[0] for row in part["rows"]] == ["1", "5", "20"]
+    assert part["rows"][2][1:] == ["no result", "no result", "5"]
+    assert part["best"].startswith("batch size 5, validation error ")
+    assert "% (95 % interval" in part["best"]
+    assert "on the test pairs 50.0" in part["best"]
+    assert part["verdict"].startswith("agrees, the same setting; batch size 5: ")
+    shown = swept_of(table, ["5"], split="test")
+    (part,) = sweep_parts({"sweeps": {"s.batch": shown}}, table)
+    assert part["header"][1:3] == ["Validation error", "Test error"]
+
+
+@pytest.mark.parametrize(
+    ("values", "logarithmic"),
+    [
+        ([1, 2, 3, 4], False),
+        ([1, 5, 20, 100], True),
+        ([0.001, 0.01, 0.1], True),
+        ([0, 1, 10], False),
+        ([1, 100], False),
+        ([5], False),
+    ],
+)
+def test_an_axis_is_logarithmic_where_its_values_are_spaced_so(values, logarithmic):
+    assert is_even_in_logarithms(values) == logarithmic
+    assert not is_number([True, False])
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """A function that draws the figure of a sweep and returns its panels."""
+
+    def draw(table, swept):
+        module, kept = import_module(f"twinbench.figures.{swept['figure']}"), []
+        save = module.save
+        monkeypatch.setattr(module, "save", lambda figure, path: (kept.append(figure), save(figure, path)))
+        module.draw_sweep(SweepResults(table, swept), tmp_path / "sweep.png")
+        assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+        return kept[0].axes
+
+    return draw
+
+
+def test_a_line_shows_means_best_and_divergence(drawn):
+    table = made_up({1: 0.2, 5: 0.1, 20: 0.15, 100: 0.4}, diverged={1: 1, 100: 5})
+    metric, seconds = drawn(table, swept_of(table, ["20"]))
+    lines = {line.get_label(): line for line in metric.lines if not line.get_label().startswith("_")}
+    means = table.query("split == 'validation'").groupby("point", sort=False)["value"].mean().dropna()
+    np.testing.assert_allclose(lines["validation"].get_ydata(), means)
+    assert lines["validation"].get_xdata().tolist() == [1, 5, 20]
+    assert lines["best on validation pairs"].get_xdata() == [5]
+    assert lines["the report's best"].get_xdata() == [20, 20]
+    crosses = [line.get_xdata()[0] for line in metric.lines if line.get_marker() == "X"]
+    assert crosses == [1, 100]
+    assert [text.get_text() for text in metric.texts] == ["1 of 5", "5 of 5"]
+    assert metric.get_xscale() == seconds.get_xscale() == "log"
+    np.testing.assert_allclose(seconds.lines[0].get_ydata(), [10, 2, 0.5])
+
+
+def test_a_line_over_words_has_their_positions(drawn):
+    table = made_up({1: 0.2, 2: 0.1})
+    swept = swept_of(table)
+    swept |= {
+        "points": {"1": ["tanh"], "2": ["relu"]},
+        "axes": [{"label": "activation", "values": ["tanh", "relu"], "texts": ["tanh", "relu"]}],
+    }
+    metric, _ = drawn(table, swept)
+    assert [label.get_text() for label in metric.get_xticklabels()] == ["tanh", "relu"]
+
+
+def test_a_map_shows_means_best_and_divergence(drawn):
+    table = made_up({(1, 1): 0.3, (1, 2): 0.2, (5, 1): 0.25, (5, 2): 0.1}, diverged={(1, 1): 5, (5, 1): 1})
+    panels = drawn(table, swept_of(table, ["1_2", "5_2"]))
+    shown = panels[0].images[0].get_array()
+    means = table.query("split == 'validation'").groupby("point")["value"].mean()
+    assert shown.mask.tolist() == [[True, False], [False, False]]
+    np.testing.assert_allclose(shown[1].data, [means["1_2"], means["5_2"]])
+    assert sum("diverged" in text.get_text() for text in panels[0].texts) == 2
+    boxes = [patch for patch in panels[0].patches if not patch.get_hatch()]
+    assert [box.get_linestyle() for box in boxes] == [":", ":", "-"]
+    assert boxes[-1].get_xy() == pytest.approx((1 - 0.47, 1 - 0.47))
+
+
+def test_figures_of_sweeps_where_everything_diverged(drawn):
+    table = made_up({1: 0.2, 5: 0.1}, diverged={1: 5, 5: 5})
+    drawn(table, swept_of(table, ["5"]))
+    table = made_up({(1, 1): 0.3, (5, 2): 0.1}, diverged={(1, 1): 5, (5, 2): 5})
+    drawn(table, swept_of(table))
