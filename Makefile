@@ -6,7 +6,7 @@
 # make soak                               kill the workflow at random moments, 50 times, and compare every number
 # make test-slurm                         the workflow on a Slurm of its own (Debian, as root; skipped elsewhere)
 # make bench-scratch, make tune-scratch   the from-scratch framework: its speed beside torch.nn; how its settings were chosen
-# make evidence                           why some published accuracies differ: the paper-scale nets tested in training mode
+# make evidence                           why some published numbers differ, measured on the nets of results/paper
 # make publish                            copy the paper-scale report to docs/report
 # make lock, make schemas                 regenerate what is derived from pyproject.toml and the config models
 
@@ -53,7 +53,7 @@ tune-scratch: .venv/installed
 	@$(BIN)/python benchmarks/scratch_tuning.py
 
 evidence: .venv/installed
-	@$(BIN)/python benchmarks/training_mode.py
+	@$(BIN)/python benchmarks/evidence.py
 
 lock: .venv/installed
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --extra dev --extra slurm \
