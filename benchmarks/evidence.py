@@ -1,7 +1,7 @@
-"""Why some published numbers differ from ours, measured on the trained nets of results/paper: `make evidence`. Markdown.
+"""Why some published numbers differ from ours, measured on the nets of results/paper: `make evidence`. Markdown.
 
-The sentences under ``evidence`` in config/studies/*.yaml quote it. Test pairs are looked at to explain a difference; nothing
-is chosen by them.
+The sentences under ``evidence`` in config/studies/*.yaml quote it. Test pairs are looked at to explain a difference;
+nothing is chosen by them.
 """
 
 from collections.abc import Iterator
