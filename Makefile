@@ -6,6 +6,7 @@
 # make soak                               kill the workflow at random moments, 50 times, and compare every number
 # make test-slurm                         the workflow on a Slurm of its own (Debian, as root; skipped elsewhere)
 # make bench-scratch, make tune-scratch   the from-scratch framework: its speed beside torch.nn; how its settings were chosen
+# make evidence                           why some published numbers differ, measured on the nets of results/paper
 # make publish                            copy the paper-scale report to docs/report
 # make lock, make schemas                 regenerate what is derived from pyproject.toml and the config models
 
@@ -14,7 +15,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE = $(BIN)/python workflow/run.py --cores all $(if $(PROFILE),--workflow-profile profiles/$(PROFILE)) --config scale=$(SCALE)
 
-.PHONY: report html test soak test-slurm lint format bench-scratch tune-scratch lock publish schemas clean
+.PHONY: report html test soak test-slurm lint format bench-scratch tune-scratch evidence lock publish schemas clean
 
 report: .venv/installed
 	@$(SNAKEMAKE) $(if $(PARTIAL),partial=true --rerun-triggers mtime input)
@@ -50,6 +51,9 @@ bench-scratch: .venv/installed
 tune-scratch: .venv/installed
 	@$(BIN)/snakemake results/mnist/digits.safetensors --cores all --quiet all
 	@$(BIN)/python benchmarks/scratch_tuning.py
+
+evidence: .venv/installed
+	@$(BIN)/python benchmarks/evidence.py
 
 lock: .venv/installed
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --extra dev --extra slurm \

@@ -9,13 +9,13 @@ from tests.conftest import Project
 from twinbench.config.loading import load_config, load_studies
 
 STUDIES = ["twin-lenet", "siamese-resnets", "parameter-budget", "transfer", "dense-vs-conv"]
-CONFIG = {"scale": "smoke", "seed": 2021, "rounds_per_job": 8, "scratch": True, "studies": STUDIES}
+CONFIG = {"scale": "smoke", "seed": 2021, "rounds_per_job": 8, "studies": STUDIES}
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("all"), residual=True)
-    result = project.snakemake("--cores", "2", scratch=True, studies=f"[{','.join(STUDIES)}]")
+    result = project.snakemake("--cores", "2", studies=f"[{','.join(STUDIES)}]")
     assert result.returncode == 0, result.stderr[-3000:]
     return project
 

@@ -117,10 +117,13 @@ def _finding(study: dict, measured: Measured) -> str:
         for published in model["published"]["values"]
         if tables.is_main(published)
     ]
-    told = len(words) - words.count("not comparable")
-    if not told:
+    if words.count("not comparable") == len(words):
         return f"no verdict on the {len(words)} published test results at this scale"
-    return f"{words.count('reproduced')} of {told} published test results are reproduced"
+    counts = {word: words.count(word) for word in ("higher", "lower", "not comparable")}
+    others = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{words.count('reproduced')} of {len(words)} published test results are reproduced" + (
+        f", ours: {others}" if others else ""
+    )
 
 
 def _why(log: Path) -> str:
