@@ -16,7 +16,7 @@ from tests.slurm.cluster import Cluster, NoSlurm, jobs, run, wait
 
 pytestmark = pytest.mark.slurm
 GPU_MODEL = "shared"
-CONFIG = ["--config", "scale=smoke", "studies=[twin-lenet]"]
+CONFIG = ["--config", "scale=smoke", "studies=[twin-lenet]", "sweeps=false"]
 PROFILE = ["--workflow-profile", "profiles/slurm"]
 
 

@@ -118,7 +118,7 @@ def test_removing_a_study_trains_nothing(edited):
             {"report": 1, "archive": 1}, id="a published number of the table",
         ),
         pytest.param(
-            "config/studies/twin-lenet.yaml", "lr: 0.01}", "lr: 0.02}",
+            "config/studies/twin-lenet.yaml", "adam, lr: 0.01}", "adam, lr: 0.02}",
             {"train": 4, "evaluate": 4, "aggregate": 1, "errors": 1, "figure": 4, **AFTER_TRAINING}, id="a study's learning rate",
         ),
         pytest.param(
