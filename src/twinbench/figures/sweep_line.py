@@ -49,7 +49,7 @@ def draw_sweep(results: SweepResults, path: Path) -> None:
     if is_even_in_logarithms(times.mean(axis=1).dropna()):
         seconds.set_yscale("log")
     else:
-        seconds.set_ylim(bottom=0)
+        seconds.set_ylim(0, 1.05 * seconds.get_ylim()[1])
     figure.legend(*metric.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     save(figure, path)
 
@@ -82,12 +82,16 @@ def _mark_diverged(panel: Axes, results: SweepResults, places: dict[str, float])
 
 
 def _label(panel: Axes, axis: dict, places: dict[str, float]) -> None:
+    """Put a tick at every value, also at those that have nothing to draw."""
     ticks = list(places.values())
-    numeric = is_number(axis["values"])
-    if numeric and is_even_in_logarithms(axis["values"]):
+    low, high = min(ticks), max(ticks)
+    if is_number(axis["values"]) and is_even_in_logarithms(axis["values"]):
         panel.set_xscale("log")
+        room = (high / low) ** 0.05
+        panel.set_xlim(low / room, high * room)
+    else:
+        room = 0.05 * (high - low) if is_number(axis["values"]) and high > low else 0.5
+        panel.set_xlim(low - room, high + room)
     panel.set_xticks(ticks, axis["texts"])
     panel.xaxis.set_minor_locator(NullLocator())
-    if not numeric or len(ticks) == 1:
-        panel.set_xlim(min(ticks) - 0.5, max(ticks) + 0.5)
     panel.set_xlabel(axis["label"])

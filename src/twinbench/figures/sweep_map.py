@@ -26,12 +26,14 @@ def draw_sweep(results: SweepResults, path: Path) -> None:
     found = results.found
     means = pd.Series({point: setting.values[results.swept["split"]].mean for point, setting in found.items()})
     share = results.swept["metric"] in RATES
-    image = _draw(metric, results, means, "{:.1%}" if share else "{:.3g}")
+    # Light is good, in either panel.
+    colours = "magma" if results.swept["metric"] == "accuracy" else "magma_r"
+    image = _draw(metric, results, means, "{:.1%}" if share else "{:.3g}", colours)
     if means.notna().any():
         metric_axis(figure.colorbar(image, ax=metric).ax.yaxis, results.swept["metric"])
     metric.set_title(results.quantity)
     times = pd.Series({point: setting.seconds.mean for point, setting in found.items()})
-    image = _draw(seconds, results, times, "{:.2g}")
+    image = _draw(seconds, results, times, "{:.2g}", "magma_r")
     if times.notna().any():
         figure.colorbar(image, ax=seconds)
     seconds.set_title("training, s a round")
@@ -40,18 +42,18 @@ def draw_sweep(results: SweepResults, path: Path) -> None:
     save(figure, path)
 
 
-def _draw(panel: Axes, results: SweepResults, values: pd.Series, text: str) -> AxesImage:
+def _draw(panel: Axes, results: SweepResults, values: pd.Series, text: str, colours: str) -> AxesImage:
     """Draw a value a setting; one that is missing, since every round diverged, is left white."""
     first, second = results.swept["axes"]
     grid = np.full((len(second["values"]), len(first["values"])), np.nan)
     for point, value in values.items():
         grid[_place(results, point)] = value
-    image = panel.imshow(grid, cmap="magma_r", aspect="auto", origin="lower")
+    image = panel.imshow(grid, cmap=colours, aspect="auto", origin="lower")
     for (row, column), value in np.ndenumerate(grid):
         if np.isfinite(value):
-            dark = image.norm(value) > 0.55
+            light = sum(image.to_rgba(value)[:3]) > 1.5
             panel.text(column, row, text.format(value), ha="center", va="center", fontsize=7,
-                       color="white" if dark else "black")  # fmt: skip
+                       color="black" if light else "white")  # fmt: skip
     panel.set_xticks(range(len(first["texts"])), first["texts"])
     panel.set_yticks(range(len(second["texts"])), second["texts"])
     panel.set_xlabel(first["label"])
