@@ -380,7 +380,7 @@ def test_a_line_shows_means_best_and_divergence(drawn):
     crosses = [line.get_xdata()[0] for line in metric.lines if line.get_marker() == "X"]
     assert crosses == [1, 100]
     assert [text.get_text() for text in metric.texts] == ["1 of 5", "5 of 5"]
-    assert metric.get_xscale() == seconds.get_xscale() == "log"
+    assert metric.get_xscale() == seconds.get_xscale() == seconds.get_yscale() == "log"
     np.testing.assert_allclose(seconds.lines[0].get_ydata(), [10, 2, 0.5])
 
 

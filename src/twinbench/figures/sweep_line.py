@@ -46,7 +46,8 @@ def draw_sweep(results: SweepResults, path: Path) -> None:
     metric_axis(metric.yaxis, results.swept["metric"])
     metric.set_ylabel(results.swept["metric"].replace("_", " "))
     seconds.set_ylabel("training, s a round")
-    if is_even_in_logarithms(times.mean(axis=1).dropna()):
+    means = times.mean(axis=1).dropna()
+    if is_even_in_logarithms(means) and means.max() >= 10 * means.min():
         seconds.set_yscale("log")
     else:
         seconds.set_ylim(0, 1.05 * seconds.get_ylim()[1])

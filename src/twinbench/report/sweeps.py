@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from twinbench.config.fields import RATES
 from twinbench.evaluation.statistics import Summary
 from twinbench.evaluation.sweeps import Setting, agreement, best_setting, settings
 from twinbench.report import tables
@@ -81,7 +82,8 @@ def _interval(summary: Summary, metric: str) -> str:
     low, high = summary.confidence_interval()
     if math.isnan(low):
         return tables.summary_text(summary, metric)
-    low, high = (tables.value_text(end, metric) for end in (max(0.0, low), high))
+    low, high = max(0.0, low), min(1.0, high) if metric in RATES else high
+    low, high = (tables.value_text(end, metric) for end in (low, high))
     return f"{tables.value_text(summary.mean, metric)} (95 % interval {low} to {high}, n = {summary.n})"
 
 
