@@ -18,18 +18,23 @@ def published_rows(study: dict, measured: Measured, main: bool) -> list[list[str
         study: the study's part of `Plan.report`.
         measured: its results.
         main: True for accuracies and errors on the test pairs, with parameters, where a model without published ones
-            has its accuracy too; False for all else.
+            has a row too for every quantity that the study's other models have; False for all else.
     """
     rows = []
+    of_others = [
+        value for model in study["models"].values() for value in model["published"]["values"] if is_main(value)
+    ]
+    unpublished = dict.fromkeys(value["metric"] for value in of_others) or ["accuracy"]
     for name, model in study["models"].items():
         values = [published for published in model["published"]["values"] if is_main(published) == main]
         count = [parameters(measured.cells, name, model["published"])] if main else []
         for published in values:
             rows.append([model["label"], *count, quantity(published), *comparison(measured, name, published)])
-        if main and not values:
-            accuracy = Summary.of(measured.values(name, "accuracy", "test"))
-            ours = summary_text(accuracy, "accuracy") if accuracy.n else "no result"
-            rows.append([model["label"], *count, "test accuracy", ours, "not published", "", "–"])
+        for metric in unpublished if main and not values else []:
+            ours = Summary.of(measured.values(name, metric, "test"))
+            text = summary_text(ours, metric) if ours.n else "no result"
+            name_of = quantity({"metric": metric, "split": "test"})
+            rows.append([model["label"], *count, name_of, text, "not published", "", "–"])
     return rows
 
 
