@@ -147,7 +147,7 @@ class _Expansion:
 def point_name(settings: dict[str, Value]) -> str:
     """Return a name that differs where the values do and is safe in paths: ``lr-0.01_decay-0.95``."""
     return "_".join(
-        f"{path.rpartition('.')[2]}-{quote(value_text(value), safe='')}" for path, value in settings.items()
+        f"{path.rpartition('.')[2]}-{quote(value_text(value), safe='+')}" for path, value in settings.items()
     )
 
 
