@@ -134,8 +134,8 @@ def test_report_tables_render(report):
                 number += 1
                 rows.append(lines[number])
             assert all(row.count("|") == width for row in rows)
-    # what was run; comparison, errors and cost of each study; twin-lenet's others; siamese-resnets' folds; provenance
-    assert tables == 1 + 2 * 3 + 1 + 1 + 1
+    # what was run; both comparisons, errors and cost of each study; siamese-resnets' folds; provenance
+    assert tables == 1 + 2 * 4 + 1 + 1
 
 
 def test_report_says_what_was_run(report):
