@@ -5,7 +5,8 @@ are the first replica's. The architecture's own forward and layers that treat ea
 with weights, and dropout, split their rows by replica. Parameters and buffers keep their names and become (R, …): the
 state dict of the stacked module is that of the R models, stacked.
 
-torch.func.vmap would need no stacked layers, but takes more than twice as long: see `training.strategies`.
+torch.func.vmap would need no stacked layers, but takes longer: 0.52 ms a step and replica where weights stacked by hand
+took 0.19 (dense-twin, one pair a step, 10 replicas, one core).
 
 Shapes: R replicas, n rows of each in a batch (pairs, or images), C channels in, O channels out.
 """
