@@ -5,6 +5,7 @@
 # make test, make lint, make format       checks
 # make soak                               kill the workflow at random moments, 50 times, and compare every number
 # make test-slurm                         the workflow on a Slurm of its own (Debian, as root; skipped elsewhere)
+# make bench                              seconds a round of both replica strategies beside a plain PyTorch loop
 # make bench-scratch, make tune-scratch   the from-scratch framework: its speed beside torch.nn; how its settings were chosen
 # make evidence                           why some published numbers differ, measured on the nets of results/paper
 # make publish                            copy the paper-scale report to docs/report
@@ -15,7 +16,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE = $(BIN)/python workflow/run.py --cores all $(if $(PROFILE),--workflow-profile profiles/$(PROFILE)) --config scale=$(SCALE)
 
-.PHONY: report html test soak test-slurm lint format bench-scratch tune-scratch evidence lock publish schemas clean
+.PHONY: report html test soak test-slurm lint format bench bench-scratch tune-scratch evidence lock publish schemas clean
 
 report: .venv/installed
 	@$(SNAKEMAKE) $(if $(PARTIAL),partial=true --rerun-triggers mtime input)
@@ -44,6 +45,10 @@ format: .venv/installed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile workflow
+
+bench: .venv/installed
+	@$(BIN)/snakemake results/mnist/digits.safetensors --cores all --quiet all
+	@$(BIN)/python benchmarks/strategies.py
 
 bench-scratch: .venv/installed
 	@$(BIN)/python benchmarks/scratch.py

@@ -83,7 +83,7 @@ def test_stored_predictions_give_the_metrics_of_training(labels, digits_file):
     model = architectures()["twin-lenet"].build()
     objective = {"target": 1.0, "digits": 1.0}
     with torch.inference_mode():
-        expected = evaluate_model(model, splits["test"], objective, "digits")
+        (expected,) = evaluate_model(model, splits["test"].batches(50), objective, "digits")
     truth = table.loc[table["split"] == "test", TRUTH]
     result = metrics(truth.assign(fold="all", **predict(model.eval(), splits["test"])), "digits", objective)
     for metric, name in [("accuracy", "accuracy"), ("digit_accuracy", "digit_accuracy"), ("loss", "loss"),

@@ -29,7 +29,7 @@ def test_losses_by_hand():
 
 def test_digit_loss_adds_left_and_right(heads):
     left, right = (torch.nn.functional.cross_entropy(heads["digits"][:, s], DIGITS[:, s]) for s in (0, 1))
-    torch.testing.assert_close(loss_parts(heads, TARGET, DIGITS)["digits"], left + right)
+    torch.testing.assert_close(loss_parts(heads, TARGET, DIGITS)["digits"][0], left + right)
 
 
 def test_weight_zero_leaves_a_head_without_gradient(heads):
@@ -79,3 +79,15 @@ def test_phases_switch_after_their_share_of_the_epochs():
     assert stage_at(phases, 3, 10) == Stage({"target": 0.0, "digits": 1.0}, ("a",))
     assert stage_at(phases, 4, 10) == Stage({"target": 1.0, "digits": 0.0}, None)
     assert stage_at(phases, 10, 10).weights["target"] == pytest.approx(1 / 7)
+
+
+def test_losses_and_counts_of_replicas_are_those_of_each_alone(heads):
+    both = {head: torch.cat([logits, -logits]) for head, logits in heads.items()}
+    stacked = loss_parts(both, TARGET.repeat(2), DIGITS.repeat(2, 1), replicas=2)
+    counts = count_correct(both, TARGET.repeat(2), DIGITS.repeat(2, 1), "target", replicas=2)
+    for r, sign in enumerate((1, -1)):
+        alone = {head: sign * logits for head, logits in heads.items()}
+        for head, losses in loss_parts(alone, TARGET, DIGITS).items():
+            torch.testing.assert_close(stacked[head][r], losses[0])
+        for name, count in count_correct(alone, TARGET, DIGITS, "target").items():
+            assert counts[name][r] == count[0]

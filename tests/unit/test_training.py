@@ -16,7 +16,8 @@ from twinbench.training.checkpoint import Checkpoint, training_key
 from twinbench.training.early_stopping import EarlyStopping
 from twinbench.training.loop import fit
 from twinbench.training.optimizers import make_optimizer
-from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
+from twinbench.training.replicas import LoopReplicas, ReplicaSeeds, evaluate_model
+from twinbench.training.stacked import StackedReplicas
 
 TRAINING = {
     "epochs": 3,
@@ -33,12 +34,19 @@ def data(labels, digits_file):
     return list(load_splits(digits_file, table, "all", torch.device("cpu")).values())
 
 
-def replicas(data, build=None, training=TRAINING, objective=OBJECTIVE, decision="target", first=0):
+@pytest.fixture(params=[LoopReplicas, StackedReplicas], ids=["loop", "stacked"])
+def strategy(request):
+    return request.param
+
+
+def replicas(
+    data, build=None, training=TRAINING, objective=OBJECTIVE, decision="target", first=0, strategy=LoopReplicas
+):
     build = build or architectures()["twin-lenet"].build
     seeds = [
         ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 1000 * r + epoch) for r in range(first, first + len(data))
     ]
-    return LoopReplicas(build, data, seeds, training, objective, decision)
+    return strategy(build, data, seeds, training, objective, decision)
 
 
 def run(data, training=None, **options):
@@ -55,13 +63,13 @@ def run(data, training=None, **options):
     ],
     ids=["adam", "sgd", "momentum"],
 )
-def test_training_is_the_textbook_loop(data, settings, reference):
+def test_training_is_the_textbook_loop(data, settings, reference, strategy):
     # In float64: Adam divides by the gradient's size, which blows float32's rounding of the smallest ones up to steps.
     def build():
         return architectures()["twin-lenet"].build().double()
 
     double = {name: Split(split.pairs.double(), split.target, split.digits) for name, split in data[0].items()}
-    trained, _ = run([double], build=build, training={"optimizer": settings | {"decay": 0.7}})
+    trained, _ = run([double], strategy=strategy, build=build, training={"optimizer": settings | {"decay": 0.7}})
 
     split = double["train"]
     torch.manual_seed(0)
@@ -87,8 +95,8 @@ def test_training_is_the_textbook_loop(data, settings, reference):
         torch.testing.assert_close(trained.state()[name][0], expected, atol=1e-7, rtol=1e-7)
 
 
-def test_same_seed_same_weights(data):
-    first, second = run(data)[0].state(), run(data)[0].state()
+def test_same_seed_same_weights(data, strategy):
+    first, second = run(data, strategy=strategy)[0].state(), run(data, strategy=strategy)[0].state()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -98,21 +106,24 @@ def test_a_replica_does_not_depend_on_the_others(data):
     assert all(torch.equal(together[name][1], alone[name][0]) for name in alone)
 
 
-def test_history_has_a_row_for_every_replica_epoch_and_split(data):
-    trained, outcome = run(data)
+def test_history_has_a_row_for_every_replica_epoch_and_split(data, strategy):
+    trained, outcome = run(data, strategy=strategy)
     assert len(outcome.history) == 3 * 3 * 3
     last = [row for row in outcome.history if row["epoch"] == 3 and row["replica"] == 2 and row["split"] == "test"]
-    heads = trained.models[2].eval()(data[2]["test"].pairs)
+    model = architectures()["twin-lenet"].build().eval()
+    model.load_state_dict(trained.weights(2))
+    heads = model(data[2]["test"].pairs)
     right = (heads["target"].argmax(-1) == data[2]["test"].target).float().mean()
     assert last[0]["accuracy"] == pytest.approx(right.item())
     assert last[0]["loss"] == pytest.approx(last[0]["target_loss"] + last[0]["digits_loss"], rel=1e-6)
     assert (outcome.train_seconds > 0).all()
 
 
-def test_an_easy_task_is_learnt(data):
+def test_an_easy_task_is_learnt(data, strategy):
     # A bright row gives each digit away; guessing gets about 55%.
     _, outcome = run(
         data,
+        strategy=strategy,
         training={"epochs": 30},
         build=architectures()["siamese-classes-selu"].build,
         objective={"target": 0.0, "digits": 1.0},
@@ -132,9 +143,11 @@ def test_early_stopping_by_hand():
     assert stopping.best_epoch.tolist() == [2, 4]
 
 
-def test_early_stopping_restores_the_best_weights(data):
+def test_early_stopping_restores_the_best_weights(data, strategy):
     sgd = {"name": "sgd", "lr": 0.3, "momentum": 0.9, "decay": 1.0}  # large steps: the validation loss goes up and down
-    trained, outcome = run(data, training={"epochs": 25, "optimizer": sgd, "early_stopping": {"patience": 3}})
+    trained, outcome = run(
+        data, strategy=strategy, training={"epochs": 25, "optimizer": sgd, "early_stopping": {"patience": 3}}
+    )
     losses = {}
     for row in outcome.history:
         if row["split"] == "validation":
@@ -145,10 +158,8 @@ def test_early_stopping_restores_the_best_weights(data):
         assert outcome.epochs[r] == min(best + 1 + 3, 25)
         restored = architectures()["twin-lenet"].build()
         restored.load_state_dict({name: tensor[r] for name, tensor in trained.state().items()})
-        trained.models[r] = restored
-    scores = trained.evaluate("validation", 25, np.ones(3, dtype=bool))
-    for r, of_replica in losses.items():
-        assert scores[r]["loss"] == pytest.approx(min(of_replica), rel=1e-5)
+        (score,) = evaluate_model(restored, data[r]["validation"].batches(50), OBJECTIVE, "target")
+        assert score["loss"] == pytest.approx(min(of_replica), rel=1e-5)
     assert outcome.epochs.min() < 25, "no replica stopped: the test tests nothing"
 
 
@@ -161,8 +172,8 @@ TWO_PHASES = {
 }
 
 
-def test_the_history_holds_the_weights_of_each_epoch(data):
-    _, outcome = run(data[:1], training={"epochs": 4}, objective=HAND_OVER)
+def test_the_history_holds_the_weights_of_each_epoch(data, strategy):
+    _, outcome = run(data[:1], strategy=strategy, training={"epochs": 4}, objective=HAND_OVER)
     rows = [row for row in outcome.history if row["split"] == "test"]
     assert [row["digits_weight"] for row in rows] == [1, 0.75, 0.5, 0.25]
     assert [row["target_weight"] for row in rows] == [0, 0.25, 0.5, 0.75]
@@ -171,13 +182,15 @@ def test_the_history_holds_the_weights_of_each_epoch(data):
         assert row["loss"] == pytest.approx(parts, rel=1e-5)  # float32
 
 
-def test_a_phase_trains_what_it_says_and_freezes_the_rest(data):
+def test_a_phase_trains_what_it_says_and_freezes_the_rest(data, strategy):
     build = architectures()["lenet-two-heads"].build
-    trained = replicas(data[:1], build=build, training=TRAINING | {"epochs": 4}, objective=TWO_PHASES)
-    states = [{name: tensor.clone() for name, tensor in trained.models[0].state_dict().items()}]
+    trained = replicas(
+        data[:1], strategy=strategy, build=build, training=TRAINING | {"epochs": 4}, objective=TWO_PHASES
+    )
+    states = [{name: tensor.clone() for name, tensor in trained.weights(0).items()}]
     for epoch in (1, 2, 3, 4):
         trained.train_epoch(epoch, np.array([True]))
-        states.append({name: tensor.clone() for name, tensor in trained.models[0].state_dict().items()})
+        states.append({name: tensor.clone() for name, tensor in trained.weights(0).items()})
     for epoch, (before, after) in enumerate(pairwise(states), start=1):
         changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
         assert changed == ({"branch", "digits"} if epoch <= 2 else {"comparison"})
@@ -185,23 +198,22 @@ def test_a_phase_trains_what_it_says_and_freezes_the_rest(data):
         assert not changed & same, "part of a trained module stood still"
 
 
-def test_what_is_frozen_keeps_its_batch_norm_statistics(data):
+def test_what_is_frozen_keeps_its_batch_norm_statistics(data, strategy):
     phases = {"phases": [TWO_PHASES["phases"][1] | {"share": 1.0}]}
-    trained = replicas(data[:1], objective=phases)  # the twin LeNet's branch has a batch norm
-    before = {name: buffer.clone() for name, buffer in trained.models[0].named_buffers()}
+    trained = replicas(data[:1], strategy=strategy, objective=phases)  # the twin LeNet's branch has a batch norm
+    statistics = [name for name in trained.weights(0) if "running" in name]
+    before = {name: trained.weights(0)[name].clone() for name in statistics}
     trained.train_epoch(1, np.array([True]))
-    changed = {
-        name.split(".")[0] for name, buffer in trained.models[0].named_buffers() if not before[name].equal(buffer)
-    }
+    changed = {name.split(".")[0] for name in statistics if not before[name].equal(trained.weights(0)[name])}
     assert changed == {"comparison"}
 
 
-def test_divergence_is_recorded_and_stops_only_its_replica(data):
+def test_divergence_is_recorded_and_stops_only_its_replica(data, strategy):
     broken = dict(data[1])
     pairs = broken["train"].pairs.clone()
     pairs[0, 0, 0, 0] = float("nan")
     broken["train"] = Split(pairs, broken["train"].target, broken["train"].digits)
-    _, outcome = run([data[0], broken, data[2]])
+    _, outcome = run([data[0], broken, data[2]], strategy=strategy)
     assert outcome.status == ["ok", "diverged", "ok"]
     assert outcome.epochs.tolist() == [3, 1, 3]
     assert "epoch 1" in outcome.reason[1]
@@ -222,12 +234,12 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("optimizer", [{"name": "adam", "lr": 0.01}, {"name": "sgd", "lr": 0.1, "momentum": 0.9}])
-def test_a_resumed_training_is_bit_identical(data, tmp_path, optimizer):
+def test_a_resumed_training_is_bit_identical(data, tmp_path, optimizer, strategy):
     changes = {"epochs": 12, "optimizer": optimizer | {"decay": 0.9}, "early_stopping": {"patience": 3}}
     options = {"training": TRAINING | changes}
-    expected, uninterrupted = run(data, **options)
+    expected, uninterrupted = run(data, strategy=strategy, **options)
 
-    killed = replicas(data, **options)
+    killed = replicas(data, strategy=strategy, **options)
     train_epoch = killed.train_epoch
 
     def until_the_kill(epoch, active):
@@ -238,7 +250,7 @@ def test_a_resumed_training_is_bit_identical(data, tmp_path, optimizer):
     killed.train_epoch = until_the_kill
     with pytest.raises(KilledError):
         fit(killed, list(data[0]), Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
-    resumed = replicas(data, **options)
+    resumed = replicas(data, strategy=strategy, **options)
     outcome = fit(resumed, list(data[0]), Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
 
     for name, tensor in expected.state().items():

@@ -29,6 +29,11 @@ class Split:
         yield from zip(self.pairs.split(size), self.target.split(size), self.digits.split(size), strict=True)
 
 
+def join(splits: list[Split]) -> Split:
+    """Return the pairs of several splits as one, one split's after the other's."""
+    return Split(*(torch.cat(parts) for parts in zip(*((s.pairs, s.target, s.digits) for s in splits), strict=True)))
+
+
 def load_splits(digits: Path, pairs: pd.DataFrame, fold: str, device: torch.device) -> dict[int, dict[str, Split]]:
     """Return the non-empty splits of every round in the pair table, as fold ``fold`` sees them.
 

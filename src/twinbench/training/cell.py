@@ -21,7 +21,8 @@ from twinbench.provenance import environment
 from twinbench.seeds import derive_seed
 from twinbench.training.checkpoint import Checkpoint, training_key
 from twinbench.training.loop import fit
-from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
+from twinbench.training.replicas import ReplicaSeeds
+from twinbench.training.strategies import choose
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ def train_cell(
             model.load_pretrained(imported)
         return model
 
-    replicas = LoopReplicas(
+    strategy = choose(build, device, cell["training"]["batch_size"])
+    replicas = strategy(
         build,
         list(data.values()),
         [_seeds(cell["seed"], study, fold, round_, cell["fixed_data"]) for round_ in data],
@@ -78,7 +80,9 @@ def train_cell(
         cell["decision"],
     )
     splits = list(next(iter(data.values())))
-    saved = Checkpoint(checkpoint, training_key(cell, code, digits, pairs, *([pretrained] if pretrained else [])))
+    # One strategy's checkpoint is of no use to another: a job may be killed on a GPU and go on without one.
+    key = training_key(cell, f"{code}, {strategy.name}", digits, pairs, *([pretrained] if pretrained else []))
+    saved = Checkpoint(checkpoint, key)
     outcome = fit(replicas, splits, saved)
 
     with whole(weights) as path:
@@ -105,7 +109,7 @@ def train_cell(
         "flops": forward_flops(example),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "threads": threads,
-        "strategy": "loop",
+        "strategy": strategy.name,
         "initial_weights": read_origin(pretrained) if pretrained else "random",
         "data_seconds": data_seconds,
         "evaluate_seconds": outcome.evaluate_seconds,

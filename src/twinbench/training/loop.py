@@ -8,7 +8,7 @@ import numpy as np
 
 from twinbench.training.checkpoint import Checkpoint
 from twinbench.training.early_stopping import EarlyStopping
-from twinbench.training.replicas import LoopReplicas
+from twinbench.training.replicas import Replicas
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Outcome:
         return cls(["ok"] * count, ["all epochs done"] * count, zeros, zeros.copy(), np.zeros(count))
 
 
-def fit(replicas: LoopReplicas, splits: list[str], checkpoint: Checkpoint | None = None) -> Outcome:
+def fit(replicas: Replicas, splits: list[str], checkpoint: Checkpoint | None = None) -> Outcome:
     """Train all replicas as ``replicas.training`` says: for all epochs, or until early stopping.
 
     Every split is evaluated after every epoch, for the record; only the validation loss decides anything. A replica
@@ -69,7 +69,7 @@ def fit(replicas: LoopReplicas, splits: list[str], checkpoint: Checkpoint | None
 
 def _still_active(
     outcome: Outcome, epoch: int, scores: dict[str, list[dict]], active: np.ndarray, stopping: EarlyStopping | None,
-    replicas: LoopReplicas,
+    replicas: Replicas,
 ) -> np.ndarray:  # fmt: skip
     """Return which replicas (mask (R,)) go on; note why the others stop, and keep the weights of improved ones."""
     finite = np.array([np.isfinite(score.get("loss", 0)) for score in scores["train"]])

@@ -1,34 +1,34 @@
-"""What a model is trained for, and how its heads become a decision. Shapes: B pairs, two images a pair."""
+"""What a model is trained for, and how its heads become a decision. Shapes: B pairs, two images a pair, R replicas."""
 
-import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from torch import Tensor
 
 from twinbench.architectures.registry import Heads
 
 
-def loss_parts(heads: Heads, target: Tensor, digits: Tensor) -> dict[str, Tensor]:
-    """Return the mean loss of each head that the model has, as scalars.
+def loss_parts(heads: Heads, target: Tensor, digits: Tensor, replicas: int = 1) -> dict[str, Tensor]:
+    """Return the mean losses of each head that the model has, (R,): over the pairs of each of R replicas.
 
     Args:
-        heads: logits, ``target`` (B, 2) and ``digits`` (B, 2, 10), either of which may be absent.
-        target: (B,) int64, 1 where left ≤ right.
-        digits: (B, 2) int64, the true digits.
+        heads: logits, ``target`` (R·B, 2) and ``digits`` (R·B, 2, 10), either of which may be absent.
+        target: (R·B,) int64, 1 where left ≤ right.
+        digits: (R·B, 2) int64, the true digits.
+        replicas: R; their pairs follow each other, B of each.
 
     Returns:
         ``target``: cross-entropy of the comparison. ``digits``: cross-entropy of the left digit plus that of the right.
     """
-    parts = {}
+    rows = {}
     if "target" in heads:
-        parts["target"] = F.cross_entropy(heads["target"], target)
+        rows["target"] = F.cross_entropy(heads["target"], target, reduction="none")
     if "digits" in heads:
-        # Both sides have B rows, so the sum of the two means is twice the mean over all 2B.
-        parts["digits"] = 2 * F.cross_entropy(heads["digits"].flatten(0, 1), digits.flatten())
-    return parts
+        rows["digits"] = F.cross_entropy(heads["digits"].flatten(0, 1), digits.flatten(), reduction="none")
+    pairs = len(target) // replicas
+    return {head: losses.unflatten(0, (replicas, -1)).sum(1) / pairs for head, losses in rows.items()}
 
 
 def weighted(parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """Return the weighted sum of the loss parts; a head of weight 0 is left out, so it gets no gradient."""
+    """Return the weighted sums (R,) of the loss parts; a head of weight 0 is left out, so it gets no gradient."""
     return sum(weight * parts[head] for head, weight in weights.items() if weight)
 
 
@@ -47,9 +47,9 @@ def posterior(heads: Heads) -> Tensor:
     return (left * at_least).sum(-1).clamp(0, 1)
 
 
-def count_correct(heads: Heads, target: Tensor, digits: Tensor, decision: str) -> dict[str, Tensor]:
-    """Return the number of right decisions and, with a digit head, of right digits (of 2B), as scalars."""
-    counts = {"accuracy": (decide(heads, decision) == target.bool()).sum()}
+def count_correct(heads: Heads, target: Tensor, digits: Tensor, decision: str, replicas: int = 1) -> dict[str, Tensor]:
+    """Return each replica's number of right decisions and, with a digit head, of right digits / 2, (R,)."""
+    right = {"accuracy": decide(heads, decision) == target.bool()}
     if "digits" in heads:
-        counts["digit_accuracy"] = (heads["digits"].argmax(-1) == digits).sum() / torch.tensor(2.0)
-    return counts
+        right["digit_accuracy"] = (heads["digits"].argmax(-1) == digits).float().mean(-1)
+    return {name: correct.unflatten(0, (replicas, -1)).sum(1) for name, correct in right.items()}

@@ -1,0 +1,103 @@
+"""Replicas trained all at once, as one module with stacked weights (`architectures.stacking`)."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from twinbench.architectures.stacking import seed_dropout, stack
+from twinbench.data.tensors import join
+from twinbench.training.objectives import loss_parts, weighted
+from twinbench.training.optimizers import make_optimizer
+from twinbench.training.replicas import EVALUATION_BATCH, Replicas, evaluate_model, grouped, set_trained_parts
+
+
+class StackedReplicas(Replicas):
+    """Train R replicas in the same steps, each on its own pairs in its own order, with its own draws of dropout.
+
+    - A replica draws its order from its epoch's seed, as alone, and on a processor its dropout too.
+    - Sums over its own pairs and weights alone make its gradient: it agrees with a training alone to float rounding.
+      How many replicas are stacked can change that rounding, and nothing else.
+    - A replica that ended leaves the stack: its weights stay as they are, and the others' steps take less time.
+    """
+
+    name = "stacked"
+
+    def take(self, models: list[nn.Module]) -> None:
+        self.model = stack(models)
+        self.optimizer = make_optimizer(self.model.parameters(), self.training["optimizer"])
+        self.members = np.arange(len(models))  # which replicas are in the stack, in its order
+        self.ended: dict[int, dict[str, Tensor]] = {}  # the weights of the others
+        self.splits = {name: join([splits[name] for splits in self.data]) for name in self.data[0]}
+
+    def train_epoch(self, epoch: int, active: np.ndarray) -> np.ndarray:
+        self._keep(np.flatnonzero(active))
+        start = time.perf_counter()
+        stage, device = self.stage(epoch), self.splits["train"].pairs.device
+        set_trained_parts(self.model, stage.parts)
+        self.optimizer.lr = self.learning_rate(epoch)
+        seeds = [self.seeds[r].epoch(epoch) for r in self.members]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        size = len(self.data[0]["train"].target)
+        order = torch.stack([torch.randperm(size, generator=generator) for generator in generators])
+        if device.type != "cpu":
+            generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        seed_dropout(self.model, generators)
+        torch.manual_seed(seeds[0])  # in case a forward draws by itself
+        for pairs, target, digits in self._batches("train", order, self.training["batch_size"]):
+            losses = weighted(loss_parts(self.model(pairs), target, digits, len(self.members)), stage.weights)
+            losses.sum().backward()  # no replica's weights are in another's loss
+            self.optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return np.where(active, (time.perf_counter() - start) / len(self.members), 0)
+
+    def evaluate(self, split: str, epoch: int, active: np.ndarray) -> list[dict[str, float]]:
+        count = len(self.members)
+        order = torch.arange(len(self.data[0][split].target)).expand(count, -1)
+        batches = self._batches(split, order, EVALUATION_BATCH)
+        found = evaluate_model(self.model, batches, self.stage(epoch).weights, self.decision, count)
+        scores = dict(zip(self.members, found, strict=True))
+        return [scores[r] if active[r] else {} for r in range(len(self.data))]
+
+    def _batches(self, split: str, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield batches of ``size`` pairs of every member, one member's after the other's; order (members, N)."""
+        merged, count = self.splits[split], len(self.members)
+        rows = order + order.shape[1] * torch.from_numpy(self.members).unsqueeze(1)
+        index = torch.cat([batch.flatten() for batch in rows.split(size, dim=1)]).to(merged.target.device)
+        return merged.take(index).batches(size * count)
+
+    def weights(self, replica: int) -> dict[str, Tensor]:
+        if replica in self.ended:
+            return self.ended[replica]
+        place = int(np.flatnonzero(self.members == replica)[0])
+        return {name: tensor[place] for name, tensor in self.model.state_dict().items()}
+
+    def _keep(self, members: np.ndarray) -> None:
+        """Take the replicas that are not among ``members`` out of the stack."""
+        if len(members) == len(self.members):
+            return
+        for r in np.setdiff1d(self.members, members):
+            self.ended[r] = {name: tensor.clone() for name, tensor in self.weights(r).items()}
+        places = torch.from_numpy(np.flatnonzero(np.isin(self.members, members)))
+        for tensor in [*self.model.parameters(), *self.model.buffers(), *self.optimizer.state().values()]:
+            if tensor.dim():  # all but the optimiser's counts of steps
+                tensor.data = tensor.data[places]
+        self.members = members
+
+    def checkpoint(self) -> dict[str, Tensor]:
+        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state()}
+        parts |= {f"best/{r}": best for r, best in enumerate(self.best) if best}
+        parts |= {f"ended/{r}": weights for r, weights in self.ended.items()}
+        tensors = {f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
+        return tensors | {"members": torch.from_numpy(self.members)}
+
+    def resume(self, tensors: dict[str, Tensor]) -> None:
+        parts = grouped({name: tensor for name, tensor in tensors.items() if name != "members"})
+        self._keep(tensors["members"].numpy())
+        self.model.load_state_dict(parts["model"])
+        self.optimizer.load(parts.get("optimizer", {}))
+        self.best = [parts.get(f"best/{r}") for r in range(len(self.data))]
+        self.ended = {r: parts[f"ended/{r}"] for r in self.ended}

@@ -1,0 +1,188 @@
+"""Replicas trained all at once against the same replicas one at a time."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from twinbench.architectures.catalog import architectures
+from twinbench.architectures.stacking import StackError, stack
+from twinbench.data.tensors import Split
+from twinbench.training.checkpoint import Checkpoint
+from twinbench.training.loop import fit
+from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
+from twinbench.training.stacked import StackedReplicas
+from twinbench.training.strategies import choose
+
+ADAM = {"name": "adam", "lr": 0.001, "decay": 0.9}
+MOMENTUM = {"name": "sgd", "lr": 0.01, "momentum": 0.8, "decay": 0.9}
+# The validation loss goes up and down.
+LARGE_STEPS = {"name": "sgd", "lr": 0.3, "momentum": 0.9, "decay": 1.0}
+CPU = torch.device("cpu")
+
+
+def made_up(replica, pairs, dtype, device=CPU):
+    """Splits of random pairs in which a digit's row is brighter."""
+    generator = torch.Generator().manual_seed(replica)
+
+    def split():
+        digits = torch.randint(0, 10, (pairs, 2), generator=generator)
+        images = torch.randn(pairs, 2, 14, 14, generator=generator, dtype=dtype)
+        images += 4 * nn.functional.one_hot(digits, 14).unsqueeze(-1)
+        return Split(images.to(device), (digits[:, 0] <= digits[:, 1]).long().to(device), digits.to(device))
+
+    return {"train": split(), "validation": split()}
+
+
+def train(strategy, name, *, count=3, pairs=20, dtype=torch.float64, device=CPU, optimizer=ADAM, data=None, **changes):
+    """Train ``count`` replicas of an architecture on made-up pairs; return replicas and outcome."""
+    entry = architectures()[name]
+    data = data or [made_up(r, pairs, dtype, device) for r in range(count)]
+    training = {"epochs": 2, "batch_size": 8, "optimizer": optimizer, "early_stopping": None} | changes
+    objective = {head: float(head in entry.heads) for head in ("target", "digits")}
+    seeds = [ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 100 * r + epoch) for r in range(len(data))]
+    decision = "target" if "target" in entry.heads else "digits"
+    replicas = strategy(lambda: entry.build().to(dtype), data, seeds, training, objective, decision)
+    return replicas, fit(replicas, list(data[0]))
+
+
+def assert_same(stacked, loop, tolerance):
+    states = stacked[0].state(), loop[0].state()
+    assert list(states[0]) == list(states[1])
+    for key, expected in states[1].items():
+        torch.testing.assert_close(states[0][key], expected, rtol=tolerance, atol=tolerance, equal_nan=True)
+    assert stacked[1].epochs.tolist() == loop[1].epochs.tolist()
+    assert stacked[1].reason == loop[1].reason
+    for ours, theirs in zip(stacked[1].history, loop[1].history, strict=True):
+        assert list(ours) == list(theirs)
+        numbers = [key for key in ours if key not in ("split", "seconds")]
+        # float32 even here: accuracies are sums of 0 and 1
+        assert [ours[key] for key in numbers] == pytest.approx([theirs[key] for key in numbers], rel=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize("optimizer", [ADAM, MOMENTUM], ids=["adam", "momentum"])
+@pytest.mark.parametrize("name", sorted(architectures()))
+def test_stacked_is_the_loop(name, optimizer):
+    # Dropout included: on a processor, a replica draws the same masks either way. Six steps in float64; sums in another
+    # order differ by 1e-16, and Adam divides them by gradients that can be as small as its epsilon of 1e-8.
+    size = {"count": 2, "pairs": 8, "batch_size": 4, "epochs": 1} if name.startswith("resnet18") else {}
+    stacked, loop = (train(strategy, name, optimizer=optimizer, **size) for strategy in (StackedReplicas, LoopReplicas))
+    assert_same(stacked, loop, 1e-8)
+
+
+@pytest.mark.parametrize("name", ["dense-twin", "twin-lenet", "parameter-budget"])
+def test_a_replica_does_not_depend_on_how_many_are_stacked(name):
+    # In float64, to the last digit: 1e-12. Dropout draws from each replica's own seed.
+    data = [made_up(r, 20, torch.float64) for r in range(5)]
+    together, few = (train(StackedReplicas, name, data=some)[0].state() for some in (data, data[:2]))
+    for key, tensor in few.items():
+        torch.testing.assert_close(together[key][:2], tensor, rtol=1e-12, atol=1e-12)
+
+
+def test_replicas_stop_early_at_epochs_of_their_own():
+    changes = {"epochs": 12, "early_stopping": {"patience": 2}, "optimizer": LARGE_STEPS, "count": 4}
+    stacked, loop = (train(strategy, "twin-lenet", **changes) for strategy in (StackedReplicas, LoopReplicas))
+    assert len(set(loop[1].epochs.tolist())) > 1, "all stop together: the test tests nothing"
+    assert stacked[1].best_epoch.tolist() == loop[1].best_epoch.tolist()
+    assert_same(stacked, loop, 1e-6)  # more and larger steps: rounding grows from step to step
+
+
+def test_a_replica_that_ended_keeps_its_weights():
+    replicas, _ = train(StackedReplicas, "twin-lenet")
+    before = {name: tensor.clone() for name, tensor in replicas.weights(1).items()}
+    replicas.train_epoch(2, np.array([True, False, True]))
+    for name, tensor in replicas.weights(1).items():
+        assert torch.equal(tensor, before[name])
+    assert replicas.members.tolist() == [0, 2]
+    assert not torch.equal(replicas.weights(2)["branch.branches.0.3.weight"], before["branch.branches.0.3.weight"])
+
+
+def test_divergence_leaves_the_others_alone():
+    data = [made_up(r, 20, torch.float64) for r in range(3)]
+    data[1]["train"].pairs[0, 0, 0, 0] = torch.nan
+    stacked, loop = (train(strategy, "twin-lenet", data=data) for strategy in (StackedReplicas, LoopReplicas))
+    assert stacked[1].status == ["ok", "diverged", "ok"]
+    assert_same(stacked, loop, 1e-8)
+
+
+def test_a_checkpoint_after_some_ended_is_resumed_bit_identically(tmp_path):
+    changes = {"epochs": 12, "early_stopping": {"patience": 2}, "optimizer": LARGE_STEPS, "count": 4}
+    _, outcome = train(StackedReplicas, "twin-lenet", **changes)
+    stopped, _ = train(StackedReplicas, "twin-lenet", **changes | {"epochs": int(outcome.epochs.min()) + 1})
+    assert stopped.ended
+    Checkpoint(tmp_path / "c.safetensors", "key").save(stopped.checkpoint(), {})
+    tensors, _ = Checkpoint(tmp_path / "c.safetensors", "key").load()
+    resumed, _ = train(StackedReplicas, "twin-lenet", **changes | {"epochs": 1})
+    resumed.resume(tensors)
+    for replicas in (stopped, resumed):
+        replicas.train_epoch(1, np.isin(range(4), stopped.members))
+    for name, tensor in stopped.checkpoint().items():
+        assert torch.equal(resumed.checkpoint()[name], tensor), name
+
+
+class Reordering(nn.Module):
+    """All left images before all right ones: the rows of two replicas would mix."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(196, 2)
+
+    def forward(self, pairs):
+        left, right = self.layer(torch.cat([pairs[:, 0], pairs[:, 1]]).flatten(1)).chunk(2)
+        return {"target": left + right}
+
+
+class Scaled(nn.Module):
+    """A parameter that no stacked layer holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, pairs):
+        return {"target": pairs[:, :, 0, 0] * self.scale}
+
+
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(196, 196), nn.Linear(196, 196)
+        self.second.weight = self.first.weight
+
+    def forward(self, pairs):
+        return {"target": self.second(self.first(pairs[:, 0].flatten(1)))[:, :2]}
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (Reordering, "mixes or reorders"),
+        (Scaled, "no stacked form of Scaled"),
+        (Tied, "share a parameter"),
+        (lambda: nn.Sequential(nn.Conv2d(2, 2, 1, groups=2)), "no stacked form of Conv2d"),
+        (lambda: nn.Sequential(nn.Conv2d(2, 2, 1), nn.AlphaDropout(0.5)), "no stacked form of AlphaDropout"),
+    ],
+)
+def test_what_cannot_be_stacked_is_named_and_trained_in_a_loop(build, message):
+    with pytest.raises(StackError, match=message):
+        stack([build(), build()])
+    assert choose(build, torch.device("cuda"), 1) is LoopReplicas
+
+
+def test_the_choice():
+    build = {name: entry.build for name, entry in architectures().items()}
+    assert choose(build["dense-twin"], CPU, 1) is StackedReplicas
+    assert choose(build["dense-twin"], CPU, 1000) is LoopReplicas
+    assert choose(build["twin-lenet"], CPU, 128) is LoopReplicas
+    assert choose(build["twin-lenet"], torch.device("cuda"), 128) is StackedReplicas
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", ["dense-twin", "twin-lenet", "siamese-classes-selu"])
+def test_stacked_is_the_loop_on_a_gpu(name, monkeypatch):
+    # A GPU's dropout draws in another order when stacked: none here.
+    monkeypatch.setattr(nn.Dropout, "__init__", lambda self, _: super(nn.Dropout, self).__init__(0.0))
+    stacked, loop = (train(strategy, name, device=torch.device("cuda")) for strategy in (StackedReplicas, LoopReplicas))
+    assert_same(stacked, loop, 1e-8)
