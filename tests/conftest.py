@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,11 +28,16 @@ def put(tree: dict, path: str, value: object) -> dict:
     return changed
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share a finished run of the workflow in one process of pytest-xdist."""
-    for item in items:
-        if item.path.parent.name == "workflow":
-            item.add_marker(pytest.mark.xdist_group("smoke" if "smoke" in item.fixturenames else item.path.stem))
+class ByFinishedRun(LoadScopeScheduling):
+    """A file's tests run in one process, and so do those of all files that share the finished smoke run."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "smoke" if file.endswith(("test_dag.py", "test_scratch_dag.py", "test_recovery.py", "test_smoke.py")) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    return ByFinishedRun(config, log)
 
 
 @pytest.fixture(scope="session")
