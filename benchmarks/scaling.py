@@ -1,4 +1,4 @@
-"""How seconds grow with pairs, rounds and models: `make bench`. A dense, a convolutional and a residual net stand for all.
+"""How seconds grow with pairs, rounds and models, for a dense, a convolutional and a residual net: `make bench`.
 
 Pairs and rounds: processor seconds of an epoch with its evaluation, after one of warm-up, times the study's epochs.
 Models: how long Snakemake plans, because training jobs do not know of each other and their seconds add up.
@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from benchmarks.studies import STUDIES, plan, strategy_of, task_of
-from benchmarks.tables import RESULTS, machine, markdown, number, spread, write
+from benchmarks.tables import RESULTS, machine, markdown, spread, write
 from benchmarks.ways import interleaved
 from twinbench.figures.style import new_figure, save
 
@@ -56,13 +56,23 @@ def over_models(repetitions: int) -> pd.DataFrame:
     rows = []
     for count in range(1, len(STUDIES) + 1):
         settings = ["scale=paper", f"studies=[{','.join(STUDIES[:count])}]", "scratch=false", "sweeps=false"]
-        command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--quiet", "--config", *settings]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--dry-run",
+            "--forceall",
+            "--quiet",
+            "rules",
+            "--config",
+            *settings,
+        ]
         models = sum(len(plan().models(study)) for study in STUDIES[:count])
         for repetition in range(repetitions):
             start = time.perf_counter()
-            planned = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            planned = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
             seconds = time.perf_counter() - start
-            jobs = int(re.search(r"^total +(\d+)", planned, re.MULTILINE)[1])
+            jobs = int(re.search(r"^total +(\d+)", planned.stdout, re.MULTILINE)[1])
             rows.append({"grows": "models", "size": models, "repetition": repetition, "jobs": jobs, "wall": seconds})
     return pd.DataFrame(rows)
 
@@ -81,7 +91,7 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
 def _label(axes: Axes, grows: str) -> None:
     sizes = {"pairs": PAIRS, "rounds": ROUNDS}[grows]
     axes.set(xscale="log", yscale="log", xlabel={"pairs": "training pairs", "rounds": "rounds"}[grows])
-    axes.set_xticks(sizes, [number(size) for size in sizes])
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.minorticks_off()
     axes.set_ylabel(
         {"pairs": "processor s a round", "rounds": f"processor s of all rounds, {PAIRS_A_ROUND} pairs"}[grows]
@@ -94,7 +104,7 @@ def table(rows: pd.DataFrame, grows: str, sizes: tuple[int, ...]) -> str:
     lines = []
     for (name, way), of_line in rows[rows["grows"] == grows].groupby(["name", "way"], sort=False):
         lines.append([name, way, *(spread(of_line[of_line["size"] == size]["cpu"]) for size in sizes)])
-    return markdown(["Model", "Way", *(f"{number(size)} {grows}" for size in sizes)], lines)
+    return markdown(["Model", "Way", *(f"{size:,} {grows}" for size in sizes)], lines)
 
 
 def text(rows: pd.DataFrame) -> str:

@@ -12,9 +12,9 @@ RESULTS = Path("results/benchmarks")
 
 
 def spread(values: pd.Series, digits: int = 3) -> str:
-    """Return ``median (min to max)`` with so many significant digits; a dash for no values."""
-    if not len(values):
-        return "–"
+    """Return ``median (min to max)`` with so many significant digits; of one value just that."""
+    if len(values) == 1:
+        return number(values.iloc[0], digits)
     middle, low, high = (number(value, digits) for value in (values.median(), values.min(), values.max()))
     return f"{middle} ({low} to {high})"
 
