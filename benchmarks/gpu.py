@@ -2,25 +2,24 @@
 
 Trains shared-auxiliary of the study twin-lenet at paper scale: 25 epochs of 1,000 pairs in batches of 128, 1,000 test
 pairs, both evaluated after every epoch. Needs torch, numpy, pandas, pyarrow and safetensors; no Snakemake, no
-configuration, no data: the images are noise, of which the seconds do not depend.
+configuration, no data: the images are noise, on which the seconds do not depend.
 
 The ways take turns on the same GPU. Every time is taken after the device has finished; building, moving the data and
 one epoch of each way as warm-up are not in it. Writes results/benchmarks/gpu.parquet and gpu.md.
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from benchmarks.tables import markdown, spread, write
 from twinbench.architectures.twin_lenet import TwinLeNet
 from twinbench.data.tensors import Split
+from twinbench.machine import prepare
 from twinbench.provenance import processor
 from twinbench.training.replicas import LoopReplicas, Replicas, ReplicaSeeds
 from twinbench.training.stacked import StackedReplicas
@@ -100,8 +99,8 @@ def text(rows: pd.DataFrame, device: torch.device) -> str:
     first = rows.iloc[0]
     return (
         f"twin-lenet/shared-auxiliary, {first.pairs:,} training and as many test pairs, {first.epochs} epochs, on "
-        f"{name}, torch {torch.__version__}: wall seconds of all rounds together, median (min to max) of "
-        f"n = {rows['repetition'].nunique()} whole trainings that take turns, after warm-up.\n\n"
+        f"{name}, torch {torch.__version__.partition('+')[0]}: wall seconds of all rounds together, median "
+        f"(min to max) of n = {rows['repetition'].nunique()} whole trainings that take turns, after warm-up.\n\n"
     ) + markdown(["Rounds", "Part", "Loop, s", "Stacked, s", "Loop / stacked"], lines)
 
 
@@ -116,7 +115,9 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        sys.exit("no GPU that torch can use here: nothing measured (--device cpu tries the script on a processor)")
+        print("no GPU that torch can use here: nothing measured (--device cpu tries the script on a processor)")
+        return
+    prepare(threads=1)
     settings = (arguments.pairs, arguments.epochs, arguments.repetitions, device)
     rows = pd.concat([measure(rounds, *settings) for rounds in arguments.rounds], ignore_index=True)
     write("gpu" if device.type == "cuda" else "gpu-trial", rows, text(rows, device))
