@@ -50,10 +50,11 @@ format: .venv/installed
 bench: .venv/installed
 	@$(BIN)/snakemake results/mnist/digits.safetensors --cores all --quiet all
 	@$(BIN)/python -m benchmarks.speed
+	@$(BIN)/python -m benchmarks.parts
 	@$(BIN)/python -m benchmarks.scaling
 	@test ! -d results/paper/cells || $(BIN)/python -m benchmarks.shares
 
-publish-bench:
+publish-bench: .venv/installed
 	@$(BIN)/python -m benchmarks.page
 
 bench-scratch: .venv/installed

@@ -30,7 +30,9 @@ def fill(page: str, tables: dict[str, str]) -> str:
 
 def main() -> None:
     """Fill the page with what there is."""
-    names = [path for name in ("speed", "scaling", "shares", "gpu") if (path := RESULTS / f"{name}.md").exists()]
+    names = [
+        path for name in ("speed", "parts", "shares", "scaling", "gpu") if (path := RESULTS / f"{name}.md").exists()
+    ]
     tables = {path.stem: path.read_text(encoding="utf-8") for path in names}
     PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
     if (figure := RESULTS / FIGURE).exists():

@@ -4,7 +4,7 @@ A DataLoader over a TensorDataset, torch.nn's own layers in the default layout, 
 torch.optim as it comes, and like ours an evaluation of all splits in batches after every epoch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -34,15 +34,29 @@ class PlainTwin(nn.Module):
 
 
 def plain(module: nn.Module) -> nn.Module:
-    """Return a net with torch's own layers in the place of ours; weights stay as they are."""
+    """Return a net as a textbook writes it; weights stay as they are."""
+    return torchs_layers(called_twice(module))
+
+
+def called_twice(module: nn.Module) -> nn.Module:
+    """Return a net that calls its branch once an image."""
     if isinstance(module, Twin):
-        return plain(PlainTwin(module.branches))
+        return PlainTwin(module.branches)
+    return _replaced(module, called_twice)
+
+
+def torchs_layers(module: nn.Module) -> nn.Module:
+    """Return a net with torch's own layers in the place of ours, which hand on their own layout."""
     if type(module).__module__ == layers.__name__:
         if type(module).__base__ is nn.Module:  # no weights: torch has a layer of that name
             return getattr(nn, type(module).__name__)()
         module.__class__ = type(module).__base__
+    return _replaced(module, torchs_layers)
+
+
+def _replaced(module: nn.Module, change: Callable[[nn.Module], nn.Module]) -> nn.Module:
     for name, child in module.named_children():
-        setattr(module, name, plain(child))
+        setattr(module, name, change(child))
     return module
 
 

@@ -1,4 +1,4 @@
-"""Three ways to train a model, each in a process of its own that trains an epoch when it is asked to.
+"""Ways to train a model, each in a process of its own that trains an epoch when it is asked to.
 
 In one process the textbook would profit from what `machine.prepare` sets for ours, and peak memory would be everyone's.
 The parent asks one process at a time, so that what else the machine does hits all ways alike, and only one core works.
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,8 +31,9 @@ from twinbench.training.replicas import LoopReplicas, Replicas, ReplicaSeeds
 from twinbench.training.stacked import StackedReplicas
 
 DIGITS = Path("results/mnist/digits.safetensors")
-STRATEGIES = {"loop": LoopReplicas, "stacked": StackedReplicas}
 PROCESSES = get_context("spawn")  # children start from nothing: no memory or setting is the parent's
+
+Splits = dict[str, Split]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Task:
         """Return a new, randomly initialised model."""
         return architectures()[self.cell["architecture"]].build(**self.cell["options"])
 
-    def load(self) -> list[dict[str, Split]]:
+    def load(self) -> list[Splits]:
         """Return the splits of every round by name."""
         labels = read_tensors(DIGITS, ["train_labels", "test_labels"], framework="numpy")
         labels = {part: labels[f"{part}_labels"] for part in ("train", "test")}
@@ -58,10 +60,10 @@ class Task:
 class Ours:
     """Replicas with the two methods of `PlainLoop`; together they do what an epoch of `loop.fit` does."""
 
-    def __init__(self, strategy: type[Replicas], task: Task, data: list[dict[str, Split]]):
+    def __init__(self, strategy: type[Replicas], task: Task, build: Callable[[], nn.Module], data: list[Splits]):
         cell = task.cell
         seeds = [ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 1000 * r + epoch) for r in range(len(data))]
-        self.replicas = strategy(task.build, data, seeds, cell["training"], cell["objective"], cell["decision"])
+        self.replicas = strategy(build, data, seeds, cell["training"], cell["objective"], cell["decision"])
         self.active = np.ones(len(data), dtype=bool)
 
     def train_epoch(self, epoch: int) -> None:
@@ -74,15 +76,30 @@ class Ours:
             self.replicas.evaluate(split, epoch, self.active)
 
 
-def serve(pipe: Connection, way: str, task: Task) -> None:
+def textbook(task: Task) -> PlainLoop:
+    """Set this process up as a textbook's script does, and return its training."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return PlainLoop(task.build(), task.load()[0], task.cell)
+
+
+def job(strategy: type[Replicas], task: Task) -> Ours:
+    """Set this process up as a training job does, and return its training."""
+    prepare(threads=1)
+    return Ours(strategy, task, task.build, task.load())
+
+
+Way = Callable[[Task], PlainLoop | Ours]
+WAYS: dict[str, Way] = {
+    "plain": textbook,
+    "loop": partial(job, LoopReplicas),
+    "stacked": partial(job, StackedReplicas),
+}
+
+
+def serve(pipe: Connection, way: Way, task: Task) -> None:
     """Train an epoch for every number that comes through the pipe and send back what it took; None ends it."""
-    if way == "plain":
-        torch.set_num_threads(1)
-        torch.manual_seed(0)
-        trainer = PlainLoop(task.build(), task.load()[0], task.cell)
-    else:
-        prepare(threads=1)
-        trainer = Ours(STRATEGIES[way], task, task.load())
+    trainer = way(task)
     while (epoch := pipe.recv()) is not None:
         took = {}
         for part, work in (("train", trainer.train_epoch), ("evaluate", trainer.evaluate)):
@@ -105,7 +122,7 @@ def peak_mib() -> float:
 
 
 @contextmanager
-def child(way: str, task: Task) -> Iterator[Callable[[int], dict[str, float]]]:
+def child(way: Way, task: Task) -> Iterator[Callable[[int], dict[str, float]]]:
     """Start a process; give a function that has it train an epoch, and returns the epoch's seconds a round."""
     ours, theirs = PROCESSES.Pipe()
     process = PROCESSES.Process(target=serve, args=(theirs, way, task), daemon=True)
@@ -124,17 +141,22 @@ def child(way: str, task: Task) -> Iterator[Callable[[int], dict[str, float]]]:
         process.join()
 
 
-def interleaved(tasks: dict[str, Task], repetitions: int) -> pd.DataFrame:
+def interleaved(tasks: dict[str, Task], repetitions: int, ways: dict[str, Way] = WAYS) -> pd.DataFrame:
     """Return a row a way and repetition: seconds a round of the whole training, and the way's peak memory until then.
 
     The ways take turns at an epoch with its evaluation. The repetitions are epochs spread over the training, because
     what is trained may change in it, and stand for it: their seconds are multiplied by its epochs. Loading, building
     and one epoch of each way as warm-up are not in the seconds.
+
+    Args:
+        tasks: what to train, by the way.
+        repetitions: epochs of each way that are measured.
+        ways: how, by name.
     """
     epochs = next(iter(tasks.values())).cell["training"]["epochs"]
     rows = []
     with ExitStack() as stack:
-        children = {way: stack.enter_context(child(way, task)) for way, task in tasks.items()}
+        children = {way: stack.enter_context(child(ways[way], task)) for way, task in tasks.items()}
         for run in children.values():
             run(1)
         for repetition, epoch in enumerate(np.linspace(1, epochs, repetitions).round().astype(int).tolist()):
