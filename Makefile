@@ -51,6 +51,7 @@ bench: .venv/installed
 	@$(BIN)/snakemake results/mnist/digits.safetensors --cores all --quiet all
 	@$(BIN)/python -m benchmarks.speed
 	@$(BIN)/python -m benchmarks.parts
+	@$(BIN)/python -m benchmarks.startup
 	@$(BIN)/python -m benchmarks.scaling
 	@test ! -d results/paper/cells || $(BIN)/python -m benchmarks.shares
 

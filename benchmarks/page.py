@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.tables import RESULTS
 
 PAGE = Path("docs/performance.md")
+TABLES = ("speed", "parts", "startup", "shares", "scaling", "gpu")
 FIGURE = "scaling.png"
 
 
@@ -24,16 +25,14 @@ def fill(page: str, tables: dict[str, str]) -> str:
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
         if not place.search(page):
             raise ValueError(f"{PAGE} has no place for the table {name}")
-        page = place.sub(lambda marks, table=table: f"{marks[1]}\n{table}\n{marks[2]}", page)
+        page = place.sub(lambda marks, table=table: f"{marks[1]}\n{table}\n\n{marks[2]}", page)
     return page
 
 
 def main() -> None:
     """Fill the page with what there is."""
-    names = [
-        path for name in ("speed", "parts", "shares", "scaling", "gpu") if (path := RESULTS / f"{name}.md").exists()
-    ]
-    tables = {path.stem: path.read_text(encoding="utf-8") for path in names}
+    paths = [path for path in sorted(RESULTS.glob("*.md")) if path.stem in TABLES]
+    tables = {path.stem: path.read_text(encoding="utf-8").strip() for path in paths}
     PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
     if (figure := RESULTS / FIGURE).exists():
         shutil.copy(figure, PAGE.with_name(f"performance-{FIGURE}"))

@@ -6,16 +6,14 @@ the machine does disturbs less; on an idle machine they are wall time.
 """
 
 import argparse
-import time
 from dataclasses import replace
 
 import pandas as pd
-import torch
 
 from benchmarks.studies import every_model, strategy_of, task_of
 from benchmarks.tables import machine, markdown, number, spread, write
-from benchmarks.ways import Task, interleaved
-from twinbench.architectures.cost import forward_flops
+from benchmarks.ways import interleaved
+from benchmarks.work import SIZES, peak_flops, round_flops
 
 # Of these, both strategies are measured: `strategies.choose` rests on it.
 BOTH = (
@@ -23,30 +21,6 @@ BOTH = (
     "transfer/baseline", "dense-vs-conv/dense-shared-auxiliary", "dense-vs-conv/dense-shared-auxiliary-batch-50",
     "dense-vs-conv/conv-shared-auxiliary",
 )  # fmt: skip
-SIZES, REPEATS, OPERATIONS = (256, 512, 1024, 2048), 10, 2**30
-
-
-def peak_flops() -> float:
-    """Return the operations a second of the fastest of some square float32 matrix products on one thread."""
-    torch.set_num_threads(1)
-    best = 0.0
-    for size in SIZES:
-        a, b = torch.rand(2, size, size)
-        product, count = a @ b, max(1, OPERATIONS // (2 * size**3))
-        for _ in range(REPEATS):
-            start = time.perf_counter()
-            for _ in range(count):
-                torch.mm(a, b, out=product)
-            best = max(best, count * 2 * size**3 / (time.perf_counter() - start))
-    return best
-
-
-def round_flops(task: Task) -> int:
-    """Return the operations of a round: a training step is three forward passes, two of them for the backward one."""
-    counts = task.pairs["counts"]
-    held_out = counts["train"] // (task.pairs["folds"] or counts["train"] + 1)
-    forward_passes = 3 * (counts["train"] - held_out) + sum(counts.values())
-    return forward_flops(task.build()) * forward_passes * task.cell["training"]["epochs"]
 
 
 def measure(name: str, stacked_rounds: int, repetitions: int) -> pd.DataFrame:

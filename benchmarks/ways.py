@@ -4,8 +4,8 @@ In one process the textbook would profit from what `machine.prepare` sets for ou
 The parent asks one process at a time, so that what else the machine does hits all ways alike, and only one core works.
 """
 
+import re
 import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -116,9 +116,14 @@ def _seconds(work: Callable[[int], object], epoch: int) -> tuple[float, float]:
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process has had in use so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1024**2 if sys.platform == "darwin" else peak / 1024  # bytes there, kB on Linux
+    """Return the most memory that this process has had in use so far; on Linux the peak that getrusage gives is no use.
+
+    There a child inherits its parent's.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(encoding="utf-8"), re.MULTILINE)[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # macOS: bytes
 
 
 @contextmanager

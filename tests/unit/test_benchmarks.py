@@ -15,9 +15,11 @@ from benchmarks.scaling import COLOURS
 from benchmarks.speed import BOTH
 from benchmarks.studies import STUDIES, every_model, task_of
 from benchmarks.tables import number, spread
+from benchmarks.work import pair_flops
 from tests.conftest import ROOT
 from twinbench.architectures import layers
 from twinbench.architectures.catalog import architectures
+from twinbench.architectures.cost import forward_flops
 from twinbench.data.tensors import Split
 from twinbench.training.objectives import loss_parts, weighted
 from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
@@ -132,9 +134,9 @@ def test_resumed_jobs_are_left_out(finished):
 
 def test_tables_go_to_their_places():
     text = "a\n<!-- speed -->\nold\n<!-- end of speed -->\nb\n"
-    filled = page.fill(text, {"speed": "| 1 |\n"})
+    filled = page.fill(text, {"speed": "| 1 |"})
     assert filled == "a\n<!-- speed -->\n\n| 1 |\n\n<!-- end of speed -->\nb\n"
-    assert page.fill(filled, {"speed": "| 1 |\n"}) == filled
+    assert page.fill(filled, {"speed": "| 1 |"}) == filled
     with pytest.raises(ValueError, match="no place for the table gpu"):
         page.fill(text, {"gpu": "| 1 |"})
 
@@ -149,3 +151,21 @@ def test_numbers_keep_their_digits():
     ]
     assert spread(pd.Series([3.0, 1.0, 2.0])) == "2.00 (1.00 to 3.00)"
     assert spread(pd.Series([3.0])) == "3.00"
+
+
+@pytest.mark.parametrize("architecture", sorted(architectures()))
+def test_work_is_what_the_result_needs(architecture):
+    """No more than the package's count; without padding, the same."""
+    needed, counted = pair_flops(build(architecture)), forward_flops(build(architecture))
+    padded = any(getattr(module, "padding", (0, 0)) != (0, 0) for module in convolutions(build(architecture)))
+    assert needed < counted if padded else needed == counted
+
+
+def convolutions(net):
+    return [module for module in net.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d)]
+
+
+def test_work_of_a_padded_convolution():
+    """A 3×3 filter on 14×14 pixels meets (14·3 − 2)² of the (14·3)² pixels with its taps; 2 channels, 5 filters."""
+    net = torch.nn.Conv2d(2, 5, 3, padding=1)
+    assert pair_flops(net) == 2 * 2 * 5 * 40**2
