@@ -107,7 +107,7 @@ def text(rows: pd.DataFrame) -> str:
 def main() -> None:
     """Run and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--models", nargs="*", default=MODELS)
     arguments = parser.parse_args()
     tables = []

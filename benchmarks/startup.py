@@ -34,7 +34,7 @@ def measure(repetitions: int) -> pd.DataFrame:
 def main() -> None:
     """Run and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=3)
     rows = measure(parser.parse_args().repetitions)
     lines = [[program, spread(found["wall"])] for program, found in rows.groupby("program", sort=False)]
     intro = f"Wall seconds, median (min to max) of n = {rows['repetition'].nunique()} interleaved runs, {processor()}."

@@ -116,9 +116,9 @@ def _seconds(work: Callable[[int], object], epoch: int) -> tuple[float, float]:
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process has had in use so far; on Linux the peak that getrusage gives is no use.
+    """Return the most memory that this process has had in use so far.
 
-    There a child inherits its parent's.
+    On Linux as the system counts it since this program started: getrusage's peak includes that of the parent.
     """
     status = Path("/proc/self/status")
     if status.exists():
