@@ -27,6 +27,13 @@ def put(tree: dict, path: str, value: object) -> dict:
     return changed
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share a finished run of the workflow in one process of pytest-xdist."""
+    for item in items:
+        if item.path.parent.name == "workflow":
+            item.add_marker(pytest.mark.xdist_group("smoke" if "smoke" in item.fixturenames else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def labels() -> dict[str, np.ndarray]:
     """Digit classes in MNIST's proportions, without MNIST: 60,000 and 10,000 uniform digits."""
@@ -54,6 +61,7 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)  # training switches it on for its process; hypothesis wants it off
 
 
 # Two studies, of which one has folds, stand for all; test_all_studies.py runs the others, test_sweeps.py a sweep.

@@ -52,7 +52,7 @@ def make_report(copy: Project) -> tuple[int, str]:
             cwd=copy.folder, env=environment(copy), stdout=output, stderr=output,
         )  # fmt: skip
     try:
-        return process.wait(300), log.read_text()
+        return process.wait(600), log.read_text()
     finally:  # late, or interrupted: Snakemake is a child
         for one in [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else []:
             one.kill()

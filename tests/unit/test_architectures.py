@@ -136,13 +136,24 @@ def test_selu_is_torchs():
     torch.testing.assert_close(x.grad, y.grad, atol=2.2e-7, rtol=2e-7)
 
 
-def test_input_convolution_is_torchs():
+# As a convolution (two channels, 4×4) and as a product of patches.
+@pytest.mark.parametrize(
+    ("channels", "kernel", "padding"), [(2, 4, 2), (2, (2, 3), (1, 0)), (1, 3, 0), (1, 5, 2), (2, 1, 0)]
+)
+def test_input_convolution_is_torchs(channels, kernel, padding):
     torch.manual_seed(0)
-    ours, theirs = InputConv2d(2, 16, 4, padding=2), nn.Conv2d(2, 16, 4, padding=2)
+    ours, theirs = (cls(channels, 16, kernel, padding=padding) for cls in (InputConv2d, nn.Conv2d))
     theirs.load_state_dict(ours.state_dict())
-    images = pairs()
-    assert torch.equal(ours(images), theirs(images))
-    assert ours(images).is_contiguous(memory_format=torch.channels_last)
+    images = pairs()[:, :channels]
+    maps, expected = ours(images), theirs(images)
+    # Sums of at most 32 products of order 1 in another order; the gradient's are of 196·B.
+    assert torch.allclose(maps, expected, atol=1e-5)
+    assert maps.is_contiguous(memory_format=torch.channels_last)
+    gradient = torch.randn(maps.shape)
+    maps.backward(gradient)
+    expected.backward(gradient)
+    for name, parameter in theirs.named_parameters():
+        assert torch.allclose(ours.get_parameter(name).grad, parameter.grad, rtol=1e-4, atol=1e-4), name
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,26 @@ def test_one_axis_makes_a_point_a_value(tmp_path):
     assert study.protocol.pairs.validation == 0, "the study itself is as published"
 
 
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [
+        (1, [1]),
+        (2, [1, 100]),
+        (3, [1, 20, 100]),
+        (4, [1, 5, 50, 100]),
+        (5, [1, 5, 20, 50, 100]),
+        (9, [1, 5, 20, 50, 100]),
+    ],
+)
+def test_a_scale_may_take_fewer_values(tmp_path, count, sizes):
+    study = study_with(tmp_path, ("scales.smoke.sweeps.values", count), scale="smoke")
+    swept = study.sweeps["dense-batch"]
+    assert [swept.points[point]["training.batch_size"] for point in swept.points] == sizes
+    assert swept.axes == {"training.batch_size": sizes}
+    assert swept.best == {"training.batch_size": 5}, "what the report found best is known, trained here or not"
+    assert len(study.sweeps["dense-rate"].points) == min(count, 5) * min(count, 2)
+
+
 def test_two_axes_make_a_point_a_combination(tmp_path):
     swept = study_with(tmp_path).sweeps["dense-rate"]
     assert list(swept.points)[:3] == ["lr-0.0001_decay-1", "lr-0.0001_decay-0.9", "lr-0.0004_decay-1"]
@@ -164,7 +184,8 @@ MISTAKES = [
     (f"{BATCH}.published.best", {"options.width": 5}, "sweeps.dense-batch.published.best.options.width: no axis of this sweep; allowed: training.batch_size"),
     (f"{BATCH}.published.best", {"training.batch_size": 9}, "sweeps.dense-batch.published.best.training.batch_size: 9 is no value of that axis; allowed: 1, 5, 20, 50, 100"),
     ("scales.quick.sweeps", {"protocol": {"round": 1}}, "scales.quick.sweeps.protocol.round: unknown key; allowed: pairs, rounds, folds, fixed_data"),
-    ("scales.quick.sweeps", {"rounds": 1}, "scales.quick.sweeps.rounds: unknown key; allowed: protocol, training"),
+    ("scales.quick.sweeps", {"values": 0}, "scales.quick.sweeps.values: input should be greater than or equal to 1, not 0"),
+    ("scales.quick.sweeps", {"rounds": 1}, "scales.quick.sweeps.rounds: unknown key; allowed: protocol, training, values"),
 ]  # fmt: skip
 
 

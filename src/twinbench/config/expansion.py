@@ -47,7 +47,9 @@ class _Expansion:
         raise ConfigError(f"{self.file}: {self.at}.{key}: {reason}")
 
     def expand(self) -> SweptStudy:
-        axes = {path: self._values(path, raw) for path, raw in self.sweep.axes.items()}
+        whole = {path: self._values(path, raw) for path, raw in self.sweep.axes.items()}
+        best = self._best(whole)
+        axes = {path: _spread(values, self.changes.values) for path, values in whole.items()}
         points, models, trainings = {}, {}, {}
         for values in product(*axes.values()):
             settings = dict(zip(axes, values, strict=True))
@@ -63,7 +65,7 @@ class _Expansion:
             trainings=trainings,
             reduced=merge(self.study.reduced, self.changes.model_dump(exclude_unset=True)),
         )
-        return SweptStudy(derived, self.sweep, axes, points, self._best(axes))
+        return SweptStudy(derived, self.sweep, axes, points, best)
 
     def _protocol(self) -> Protocol:
         base = self.study.protocol.model_dump(exclude={"folds": True, "pairs": {"validation"}})
@@ -156,6 +158,13 @@ def value_text(value: Value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def _spread(values: list[Value], count: int | None) -> list[Value]:
+    """Return at most ``count`` values: the first, the last, and others evenly between; all if it is None."""
+    if count is None or count >= len(values):
+        return values
+    return [values[round(place * (len(values) - 1) / max(count - 1, 1))] for place in range(count)]
 
 
 def _with_validation(protocol: dict[str, Any]) -> dict[str, Any]:

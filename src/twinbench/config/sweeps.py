@@ -58,6 +58,7 @@ class SweepChanges(Strict):
 
     protocol: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
+    values: Annotated[int, Field(ge=1)] | None = None  # of each axis at most so many, spread over its list
 
 
 def axis_label(path: str) -> str:

@@ -3,8 +3,10 @@
 import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import save_file
@@ -12,7 +14,7 @@ from torch import nn
 
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import count_parameters, forward_flops
-from twinbench.data.tensors import load_splits
+from twinbench.data.tensors import Split, load_splits
 from twinbench.files import DataError, read_parquet, read_tensors, whole
 from twinbench.gpu_slots import claim_gpu
 from twinbench.machine import prepare
@@ -21,7 +23,7 @@ from twinbench.provenance import environment
 from twinbench.seeds import derive_seed
 from twinbench.training.checkpoint import Checkpoint, training_key
 from twinbench.training.loop import fit
-from twinbench.training.replicas import ReplicaSeeds
+from twinbench.training.replicas import Replicas, ReplicaSeeds
 from twinbench.training.strategies import choose
 
 log = logging.getLogger(__name__)
@@ -71,14 +73,13 @@ def train_cell(
         return model
 
     strategy = choose(build, device, cell["training"]["batch_size"])
-    replicas = strategy(
-        build,
-        list(data.values()),
-        [_seeds(cell["seed"], study, fold, round_, cell["fixed_data"]) for round_ in data],
-        cell["training"],
-        cell["objective"],
-        cell["decision"],
-    )
+    seeds = [_seeds(cell["seed"], study, fold, round_, cell["fixed_data"]) for round_ in data]
+
+    def replicas_on(data: list[dict[str, Split]]) -> Replicas:
+        return strategy(build, data, seeds[: len(data)], cell["training"], cell["objective"], cell["decision"])
+
+    _warm_up(replicas_on, list(data.values()), cell["training"]["batch_size"])
+    replicas = replicas_on(list(data.values()))
     splits = list(next(iter(data.values())))
     # One strategy's checkpoint is of no use to another: a job may be killed on a GPU and go on without one.
     key = training_key(cell, f"{code}, {strategy.name}", digits, pairs, *([pretrained] if pretrained else []))
@@ -118,6 +119,13 @@ def train_cell(
     with whole(record) as path:
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     saved.remove()
+
+
+def _warm_up(replicas_on: Callable[[list], Replicas], data: list[dict[str, Split]], batch_size: int) -> None:
+    """Train replicas that nobody keeps on one batch: what a first call costs is not among the training's seconds."""
+    first = torch.arange(min(batch_size, len(data[0]["train"].target)))
+    batch = [{"train": splits["train"].take(first)} for splits in data]
+    replicas_on(batch).train_epoch(1, np.ones(len(batch), dtype=bool))
 
 
 def _check_budget(model: torch.nn.Module, budget: int | None) -> None:
