@@ -5,7 +5,8 @@
 # make test, make lint, make format       checks
 # make soak                               kill the workflow at random moments, 50 times, and compare every number
 # make test-slurm                         the workflow on a Slurm of its own (Debian, as root; skipped elsewhere)
-# make bench                              seconds a round of both replica strategies beside a plain PyTorch loop
+# make bench                              seconds of every model beside a plain PyTorch loop, and how they grow: results/benchmarks
+# make publish-bench                      put what make bench measured into docs/performance.md
 # make bench-scratch, make tune-scratch   the from-scratch framework: its speed beside torch.nn; how its settings were chosen
 # make evidence                           why some published numbers differ, measured on the nets of results/paper
 # make publish                            copy the paper-scale report to docs/report
@@ -16,7 +17,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE = $(BIN)/python workflow/run.py --cores all $(if $(PROFILE),--workflow-profile profiles/$(PROFILE)) --config scale=$(SCALE)
 
-.PHONY: report html test soak test-slurm lint format bench bench-scratch tune-scratch evidence lock publish schemas clean
+.PHONY: report html test soak test-slurm lint format bench publish-bench bench-scratch tune-scratch evidence lock publish schemas clean
 
 report: .venv/installed
 	@$(SNAKEMAKE) $(if $(PARTIAL),partial=true --rerun-triggers mtime input)
@@ -48,7 +49,14 @@ format: .venv/installed
 
 bench: .venv/installed
 	@$(BIN)/snakemake results/mnist/digits.safetensors --cores all --quiet all
-	@$(BIN)/python benchmarks/strategies.py
+	@$(BIN)/python -m benchmarks.speed
+	@$(BIN)/python -m benchmarks.parts
+	@$(BIN)/python -m benchmarks.startup
+	@$(BIN)/python -m benchmarks.scaling
+	@test ! -d results/paper/cells || $(BIN)/python -m benchmarks.shares
+
+publish-bench: .venv/installed
+	@$(BIN)/python -m benchmarks.page
 
 bench-scratch: .venv/installed
 	@$(BIN)/python benchmarks/scratch.py

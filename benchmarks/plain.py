@@ -1,0 +1,116 @@
+"""The plain PyTorch loop that the benchmark compares with: what a textbook writes, without tricks and without waste.
+
+A DataLoader over a TensorDataset, torch.nn's own layers in the default layout, a branch called once an image,
+torch.optim as it comes, and like ours an evaluation of all splits in batches after every epoch.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+
+from twinbench.architectures import layers
+from twinbench.architectures.twin import Twin
+from twinbench.data.tensors import Split
+from twinbench.training.objectives import decide
+from twinbench.training.replicas import EVALUATION_BATCH, set_trained_parts
+from twinbench.training.schedule import stage_at
+
+Batch = tuple[Tensor, Tensor, Tensor]  # pairs (B, 2, 14, 14), targets (B,), digits (B, 2)
+
+
+class PlainTwin(nn.Module):
+    """Call the branch for the left images, then for the right ones: batch norm sees each side alone."""
+
+    def __init__(self, branches: nn.ModuleList):
+        super().__init__()
+        self.left, self.right = branches[0], branches[-1]
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Take pairs (B, 2, 14, 14), return features (B, 2, F)."""
+        return torch.stack([self.left(pairs[:, :1]), self.right(pairs[:, 1:])], dim=1)
+
+
+def plain(module: nn.Module) -> nn.Module:
+    """Return a net as a textbook writes it; weights stay as they are."""
+    return torchs_layers(called_twice(module))
+
+
+def called_twice(module: nn.Module) -> nn.Module:
+    """Return a net that calls its branch once an image."""
+    if isinstance(module, Twin):
+        return PlainTwin(module.branches)
+    return _replaced(module, called_twice)
+
+
+def torchs_layers(module: nn.Module) -> nn.Module:
+    """Return a net with torch's own layers in the place of ours, which hand on their own layout."""
+    if type(module).__module__ == layers.__name__:
+        if type(module).__base__ is nn.Module:  # no weights: torch has a layer of that name
+            return getattr(nn, type(module).__name__)()
+        module.__class__ = type(module).__base__
+    return _replaced(module, torchs_layers)
+
+
+def _replaced(module: nn.Module, change: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    for name, child in module.named_children():
+        setattr(module, name, change(child))
+    return module
+
+
+class PlainLoop:
+    """The textbook's training of one round.
+
+    Args:
+        model: the architecture as the package builds it; its layers are replaced.
+        splits: pairs by the split's name, ``train`` among them.
+        cell: what the configuration says of the model (`planning.Plan.cell`).
+    """
+
+    def __init__(self, model: nn.Module, splits: dict[str, Split], cell: dict):
+        self.model, self.decision, self.objective = plain(model), cell["decision"], cell["objective"]
+        self.epochs, self.settings = cell["training"]["epochs"], cell["training"]["optimizer"]
+        if self.settings["name"] == "adam":
+            self.optimizer = torch.optim.Adam(self.model.parameters(), self.settings["lr"])
+        else:
+            self.optimizer = torch.optim.SGD(self.model.parameters(), self.settings["lr"], self.settings["momentum"])
+        sets = {name: TensorDataset(split.pairs, split.target, split.digits) for name, split in splits.items()}
+        self.batches = DataLoader(sets["train"], cell["training"]["batch_size"], shuffle=True)
+        self.splits = {name: DataLoader(of_split, EVALUATION_BATCH) for name, of_split in sets.items()}
+
+    def loss(self, heads: dict[str, Tensor], target: Tensor, digits: Tensor, epoch: int) -> Tensor:
+        """Return the losses of the heads, weighted as in this epoch and added."""
+        weights, loss = stage_at(self.objective, epoch, self.epochs).weights, torch.zeros(())
+        if weights["target"]:
+            loss = loss + weights["target"] * functional.cross_entropy(heads["target"], target)
+        if weights["digits"]:
+            left, right = (functional.cross_entropy(heads["digits"][:, side], digits[:, side]) for side in (0, 1))
+            loss = loss + weights["digits"] * (left + right)
+        return loss
+
+    def train_epoch(self, epoch: int) -> None:
+        """Train for one epoch, counted from 1."""
+        set_trained_parts(self.model, stage_at(self.objective, epoch, self.epochs).parts)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings["lr"] * self.settings["decay"] ** (epoch - 1)
+        for pairs, target, digits in self.batches:
+            self.optimizer.zero_grad()
+            self.loss(self.model(pairs), target, digits, epoch).backward()
+            self.optimizer.step()
+
+    def evaluate(self, epoch: int) -> dict[str, dict[str, float]]:
+        """Return loss and accuracy of every split."""
+        self.model.eval()
+        with torch.no_grad():
+            return {name: self._score(batches, epoch) for name, batches in self.splits.items()}
+
+    def _score(self, batches: Iterable[Batch], epoch: int) -> dict[str, float]:
+        loss, right, count = 0.0, 0, 0
+        for pairs, target, digits in batches:
+            heads = self.model(pairs)
+            loss += self.loss(heads, target, digits, epoch).item() * len(target)
+            right += (decide(heads, self.decision) == target).sum().item()
+            count += len(target)
+        return {"loss": loss / count, "accuracy": right / count}

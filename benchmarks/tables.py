@@ -1,0 +1,43 @@
+"""How measurements are written: a number with its spread, a Markdown table, Parquet and Markdown files."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from twinbench.provenance import processor
+
+RESULTS = Path("results/benchmarks")
+
+
+def spread(values: pd.Series, digits: int = 3) -> str:
+    """Return ``median (min to max)`` with so many significant digits; of one value just that."""
+    if len(values) == 1:
+        return number(values.iloc[0], digits)
+    middle, low, high = (number(value, digits) for value in (values.median(), values.min(), values.max()))
+    return f"{middle} ({low} to {high})"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a number with so many significant digits, whole ones with a comma at the thousands; never as 1e+03."""
+    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:#.{digits}g}".rstrip(".")
+
+
+def markdown(columns: list[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [f"| {' | '.join(map(str, cells))} |" for cells in (columns, *rows)]
+    return "\n".join([lines[0], f"|{' --- |' * len(columns)}", *lines[1:]])
+
+
+def machine() -> str:
+    """Return what the numbers were measured with, as the end of a sentence."""
+    return f"one thread, torch {torch.__version__.partition('+')[0]}, {processor()}"
+
+
+def write(name: str, rows: pd.DataFrame, text: str) -> None:
+    """Write results/benchmarks/<name>.md and .parquet, and print the Markdown."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+    rows.to_parquet(RESULTS / f"{name}.parquet", index=False)
+    print(text)
