@@ -33,7 +33,11 @@ class ByFinishedRun(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "smoke" if file.endswith(("test_dag.py", "test_scratch_dag.py", "test_recovery.py", "test_smoke.py")) else file
+        return (
+            "smoke"
+            if file.endswith(("test_dag.py", "test_scratch_dag.py", "test_recovery.py", "test_smoke.py"))
+            else file
+        )
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
