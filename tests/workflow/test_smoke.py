@@ -173,7 +173,8 @@ def test_html_report_holds_figures_and_captions(smoke):
 
 def test_same_seed_same_numbers_whatever_the_cores_the_studies_and_the_block_size(smoke, tmp_path):
     alone = Project(tmp_path)
-    result = alone.snakemake("--cores", "1", studies="[twin-lenet]", rounds_per_job=1)
+    metrics = "results/smoke/metrics.parquet"
+    result = alone.snakemake(metrics, "--cores", "1", studies="[twin-lenet]", rounds_per_job=1)
     assert result.returncode == 0, result.stderr[-3000:]
-    first, second = (pd.read_parquet(project.folder / "results/smoke/metrics.parquet") for project in (smoke, alone))
+    first, second = (pd.read_parquet(project.folder / metrics) for project in (smoke, alone))
     pd.testing.assert_frame_equal(first.query("study == 'twin-lenet'").reset_index(drop=True), second, check_exact=True)
