@@ -9,9 +9,9 @@ from typing import Any
 
 from twinbench.architectures.catalog import Architecture, architectures
 from twinbench.config.expansion import value_text
-from twinbench.config.models import Config
+from twinbench.config.models import MNIST_TRAIN, Config
 from twinbench.config.studies import Study, SweptStudy
-from twinbench.config.sweeps import axis_label
+from twinbench.config.sweeps import TRAIN_PAIRS, axis_label
 from twinbench.training.schedule import stage_at
 
 CONSTANT = "constant"
@@ -106,7 +106,15 @@ class Plan:
         """Return the slice of the config that the pair tables depend on."""
         protocol = self.study(study).protocol
         counts = protocol.pairs.model_dump()
+        if any(self.train_pairs(study, model) for model in self.study(study).file.models):
+            # All that MNIST has: another value redraws nothing, and a larger one only adds pairs to a smaller one.
+            counts["train"] = MNIST_TRAIN // 2 - counts["validation"]
         return {"seed": self.config.seed, "counts": counts, **protocol.model_dump(include={"folds", "fixed_data"})}
+
+    def train_pairs(self, study: str, model: str) -> int | None:
+        """Return how many training pairs a point of a sweep takes of its table; None if it takes all."""
+        of, _, sweep = study.partition(".")
+        return self.studies[of].sweeps[sweep].points[model].get(TRAIN_PAIRS) if sweep else None
 
     def cell(self, study: str, model: str) -> dict[str, Any]:
         """Return the slice of the config that training a model depends on."""
@@ -182,6 +190,7 @@ class Plan:
                 {"label": axis_label(path), "values": values, "texts": list(map(value_text, values))}
                 for path, values in swept.axes.items()
             ],
+            "paths": list(swept.axes),
             "figure": "sweep_line" if len(swept.axes) == 1 else "sweep_map",
             "points": {point: list(values.values()) for point, values in swept.points.items()},
             "labels": self.labels(name),

@@ -2,7 +2,10 @@
 
 import copy
 import json
+import runpy
+import sys
 from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +18,7 @@ from scipy import stats
 from tests.conftest import ROOT, put
 from twinbench.config.loading import load_config, load_study
 from twinbench.config.reading import ConfigError
+from twinbench.data.pairs import draw_pairs
 from twinbench.evaluation import sweeps as evaluation
 from twinbench.figures.sweeps import SweepResults, is_even_in_logarithms, is_number
 from twinbench.planning import Plan
@@ -133,6 +137,40 @@ def test_another_value_changes_no_other_point(tmp_path):
     assert more.pairs(sweep) == first.pairs(sweep)
 
 
+def pairs_plan(tmp_path, values):
+    axes = (["sweeps", "dense-batch", "axes"], {"protocol.pairs.train": values})
+    return plan_of(study_with(tmp_path, axes, (f"{BATCH}.published", None)))
+
+
+def test_the_number_of_training_pairs_is_an_axis(tmp_path):
+    plan, sweep = pairs_plan(tmp_path, [100, 500]), "dense-vs-conv.dense-batch"
+    assert [plan.train_pairs(sweep, point) for point in plan.models(sweep)] == [100, 500]
+    assert plan.pairs(sweep)["counts"] == {"train": 29_500, "validation": 500, "test": 500}
+    assert plan.sweep(sweep)["axes"][0]["label"] == "training pairs"
+    more = pairs_plan(tmp_path, [50, 100, 500, 2000])
+    assert more.pairs(sweep) == plan.pairs(sweep), "another value redraws nothing"
+    assert all(more.cell(sweep, point) == plan.cell(sweep, point) for point in plan.models(sweep))
+    others = plan_of(study_with(tmp_path))
+    assert others.train_pairs("dense-vs-conv", "dense-shared") is None
+    assert others.train_pairs(sweep, "batch_size-5") is None
+
+
+def test_a_point_takes_the_first_training_pairs_and_all_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stderr", sys.stderr)  # which the script replaces
+    table = draw_pairs({"train": np.arange(60) % 10, "test": np.arange(40) % 10}, {"train": 20, "validation": 10, "test": 15},
+                       None, seed=1, study="s.x", rounds=range(2))  # fmt: skip
+    table.to_parquet(tmp_path / "pairs.parquet")
+    job = SimpleNamespace(log=[str(tmp_path / "log")], input=[tmp_path / "pairs.parquet"],
+                          output=[tmp_path / "out.parquet"], params=SimpleNamespace(train=7))  # fmt: skip
+    runpy.run_path(str(ROOT / "workflow/scripts/point_pairs.py"), {"snakemake": job})
+    kept = pd.read_parquet(tmp_path / "out.parquet")
+    assert kept.groupby(["round", "split"]).size().to_dict() == {
+        (r, s): n for r in (0, 1) for s, n in (("test", 15), ("train", 7), ("validation", 10))
+    }
+    both = kept.merge(table)
+    assert len(both) == len(kept)
+
+
 def test_a_scale_changes_what_a_sweep_says_and_not_what_it_varies(tmp_path):
     axes = (["sweeps", "dense-batch", "axes"], {"training.epochs": [10, 20]})
     swept = study_with(tmp_path, axes, (f"{BATCH}.published", None), scale="smoke").sweeps["dense-batch"]
@@ -170,7 +208,10 @@ MISTAKES = [
     (f"{BATCH}.axes", {"training.optimizer.rate": [1]}, "sweeps.dense-batch.axes.training.optimizer.rate: unknown key; allowed: name, lr, momentum, decay"),
     (f"{BATCH}.axes", {"options.depth": [1]}, "sweeps.dense-batch.axes.options.depth: unknown key; allowed: shared, width, layers"),
     (f"{BATCH}.axes", {"options.width": ["wide"]}, "sweeps.dense-batch.axes.options.width: input should be a valid integer, not 'wide'"),
-    (f"{BATCH}.axes", {"protocol.rounds": [1]}, "sweeps.dense-batch.axes.protocol.rounds: names no option of the base model; allowed: training.…, options.…, objective.…"),
+    (f"{BATCH}.axes", {"protocol.rounds": [1]}, "sweeps.dense-batch.axes.protocol.rounds: names no option of the base model; allowed: training.…, options.…, objective.…, protocol.pairs.train"),
+    (f"{BATCH}.axes", {"protocol.pairs.train": [100, "many"]}, "sweeps.dense-batch.axes.protocol.pairs.train: input should be a valid integer, not 'many'"),
+    (f"{BATCH}.axes", {"protocol.pairs.train": [30_000]}, "sweeps.dense-batch.axes.protocol.pairs.train + pairs.validation: 30050 pairs need 60100"),
+    (f"{BATCH}.axes", {"protocol.pairs.train": [101]}, "sweeps.dense-batch.axes.training.batch_size: 5 leaves a last batch of 1 of 101"),
     (f"{BATCH}.axes", {"training": ["adam"]}, "sweeps.dense-batch.axes.training: names no option of the base model"),
     (f"{BATCH}.axes", {"objective.phases": [1]}, "sweeps.dense-batch.axes.objective.phases: input should be a valid list"),
     (f"{BATCH}.options", {"depth": 1}, "sweeps.dense-batch.options.depth: unknown key; allowed: shared, width, layers"),

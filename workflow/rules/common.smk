@@ -26,6 +26,7 @@ RESULTS = plan.results
 DIGITS = "results/mnist/digits.safetensors"  # the same for every scale
 PRETRAINED = "results/pretrained/{name}.safetensors"  # of every scale, too
 PAIRS = f"{RESULTS}/pairs/{{study}}/rounds-{{rounds}}.parquet"
+POINT_PAIRS = f"{RESULTS}/pairs/{{study}}/{{model}}/rounds-{{rounds}}.parquet"
 CELL = f"{RESULTS}/cells/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}"
 PREDICTIONS = f"{RESULTS}/predictions/{{study}}/{{model}}.parquet"
 FIGURE = f"{RESULTS}/figures/{{study}}/{{figure}}.png"
@@ -76,6 +77,18 @@ def cell_pretrained(wildcards):
     """Input function: the pre-trained weights that the wildcards' model starts from, if any."""
     name = plan.pretrained(wildcards.study, wildcards.model)
     return PRETRAINED.format(name=name) if name else []
+
+
+def cell_pairs(cell):
+    """Input function: the pairs of one cell; a point of a sweep over their number has a table of its own."""
+    names = dict(cell.items())
+    own = plan.train_pairs(names["study"], names["model"])
+    return (POINT_PAIRS if own else PAIRS).format(**names)
+
+
+def pairs_of_cells(wildcards):
+    """Input function: the pairs of every cell of the wildcards' study and model."""
+    return [cell_pairs(cell) for cell in plan.cells(**dict(wildcards.items()))]
 
 
 def of_cells(pattern):

@@ -62,3 +62,25 @@ rule pairs:
         code=code("pairs.py"),
     script:
         "../scripts/pairs.py"
+
+
+# For a point of a sweep over the number of training pairs: the first of the sweep's own.
+rule point_pairs:
+    input:
+        PAIRS,
+    output:
+        POINT_PAIRS,
+    log:
+        f"{LOGS}/pairs/{{study}}/{{model}}/rounds-{{rounds}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pairs/{{study}}/{{model}}/rounds-{{rounds}}.tsv"
+    conda:
+        "../envs/twinbench.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        train=of_plan(plan.train_pairs),
+        code=code("point_pairs.py"),
+    script:
+        "../scripts/point_pairs.py"

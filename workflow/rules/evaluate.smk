@@ -4,7 +4,7 @@
 rule evaluate:
     input:
         digits=DIGITS,
-        pairs=of_cells(PAIRS),
+        pairs=pairs_of_cells,
         weights=of_cells(f"{CELL}/weights.safetensors"),
         records=of_cells(f"{CELL}/record.json"),
     output:

@@ -4,7 +4,7 @@
 rule train:
     input:
         digits=DIGITS,
-        pairs=PAIRS,
+        pairs=cell_pairs,
         pretrained=cell_pretrained,
     output:
         weights=f"{CELL}/weights.safetensors",

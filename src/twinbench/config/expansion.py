@@ -9,7 +9,7 @@ from twinbench.architectures.catalog import architectures
 from twinbench.config.models import Model, Protocol, Training
 from twinbench.config.reading import ConfigError, merge, validate
 from twinbench.config.studies import Study, SweptStudy, check_training, options_of
-from twinbench.config.sweeps import ROOTS, Sweep, SweepChanges, Value, axis_label
+from twinbench.config.sweeps import ROOTS, TRAIN_PAIRS, Sweep, SweepChanges, Value, axis_label
 
 HEADS = {"digit_error": "digits", "target_loss": "target"}  # metrics that need one head
 
@@ -55,7 +55,7 @@ class _Expansion:
             settings = dict(zip(axes, values, strict=True))
             name = point_name(settings)
             points[name] = settings
-            models[name], trainings[name] = self._point(settings, "axes")
+            models[name], trainings[name], _ = self._point(settings, "axes")
         cleared = {"models": models, "figures": [], "choices": [], "sweeps": {}, "parameter_budget": None}
         derived = replace(
             self.study,
@@ -93,13 +93,14 @@ class _Expansion:
                                   "allowed: accuracy, error, loss")  # fmt: skip
         return model
 
-    def _point(self, settings: dict[str, Value], key: str) -> tuple[Model, Training]:
-        """Return the model and the training with some values in place; messages name them below ``key``."""
+    def _point(self, settings: dict[str, Value], key: str) -> tuple[Model, Training, Protocol]:
+        """Return model, training and protocol with some values in place; messages name them below ``key``."""
         at = f"{self.at}.{key}"
         raw = {
             "training": self.training.model_dump(exclude_unset=True),
             "options": self.model.options,
             "objective": self.model.objective.model_dump(exclude_none=True),
+            "protocol": self.protocol.model_dump(),
         }
         for path, value in settings.items():
             nested = value
@@ -107,12 +108,13 @@ class _Expansion:
                 nested = {part: nested}
             raw = merge(raw, nested)
         training = validate(Training, raw["training"], self.file, f"{at}.training")
+        protocol = validate(Protocol, raw["protocol"], self.file, f"{at}.protocol")
         options = validate(options_of(self.model.architecture), raw["options"], self.file, f"{at}.options")
         update = {"options": options.model_dump(exclude_unset=True), "objective": raw["objective"]}
         label = ", ".join(f"{axis_label(path)} {value_text(value)}" for path, value in settings.items())
         model = validate(Model, self.model.model_dump() | update | {"label": label}, self.file, at)
-        check_training(training, model, self.protocol, f"{self.file}: {at}.training", f"{self.file}: {at}", self.scale)
-        return model, training
+        check_training(training, model, protocol, f"{self.file}: {at}.training", f"{self.file}: {at}", self.scale)
+        return model, training, protocol
 
     def _values(self, path: str, raw: list[Any]) -> list[Value]:
         """Return the values of an axis as the option that it names has them: ``1e-3`` in a file is a number."""
@@ -124,11 +126,12 @@ class _Expansion:
 
     def _value(self, path: str, raw: Any, key: str) -> Value:
         root, _, rest = path.partition(".")
-        if root not in ROOTS or not rest:
-            allowed = ", ".join(f"{root}.…" for root in ROOTS)
+        if path != TRAIN_PAIRS and (root not in ROOTS or not rest):
+            allowed = ", ".join([*(f"{root}.…" for root in ROOTS), TRAIN_PAIRS])
             self.refuse(f"{key}.{path}", f"names no option of the base model; allowed: {allowed}")
-        model, training = self._point({path: raw}, key)
-        value = {"training": training.model_dump(), "options": model.options, "objective": model.objective.model_dump()}
+        model, training, protocol = self._point({path: raw}, key)
+        value = {"training": training.model_dump(), "options": model.options, "objective": model.objective.model_dump(),
+                 "protocol": protocol.model_dump()}  # fmt: skip
         for part in path.split("."):
             value = value[part]
         return value

@@ -8,10 +8,12 @@ from twinbench.config.fields import Metric, Strict
 
 # What the parts of a model that an axis may vary begin with.
 ROOTS = ("training", "options", "objective")
+TRAIN_PAIRS = "protocol.pairs.train"  # the one option of the protocol that may vary: what else would be measured?
 LABELS = {
     "training.optimizer.lr": "learning rate",
     "training.optimizer.decay": "decay factor per epoch",
     "training.batch_size": "batch size in pairs",
+    TRAIN_PAIRS: "training pairs",
 }
 
 
