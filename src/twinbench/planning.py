@@ -191,6 +191,7 @@ class Plan:
                 for path, values in swept.axes.items()
             ],
             "paths": list(swept.axes),
+            "kept": self._kept(swept),
             "figure": "sweep_line" if len(swept.axes) == 1 else "sweep_map",
             "points": {point: list(values.values()) for point, values in swept.points.items()},
             "labels": self.labels(name),
@@ -198,6 +199,23 @@ class Plan:
             "protocol": swept.study.protocol.model_dump(),
             "reduced": swept.study.reduced,
         }
+
+    def _kept(self, swept: SweptStudy) -> dict[str, Any]:
+        """Return what is the same in all points: base model, objective, options and training, without the axes."""
+        first = next(iter(swept.points))
+        model = swept.study.file.models[first]
+        kept = {
+            "objective": model.objective.model_dump(exclude_none=True),
+            "options": dict(model.options),
+            "training": swept.study.trainings[first].model_dump(exclude_none=True),
+        }
+        for path in swept.axes:
+            *parents, last = path.split(".")
+            node = kept
+            for key in parents:
+                node = node.get(key, {})
+            node.pop(last, None)
+        return {"base": swept.sweep.base, "decision": model.decision} | kept
 
     def report(self) -> dict[str, Any]:
         """Return what the report says of the configuration: every study as it was run and as it was published."""

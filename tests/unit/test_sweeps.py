@@ -212,6 +212,10 @@ MISTAKES = [
     (f"{BATCH}.axes", {"protocol.pairs.train": [100, "many"]}, "sweeps.dense-batch.axes.protocol.pairs.train: input should be a valid integer, not 'many'"),
     (f"{BATCH}.axes", {"protocol.pairs.train": [30_000]}, "sweeps.dense-batch.axes.protocol.pairs.train + pairs.validation: 30050 pairs need 60100"),
     (f"{BATCH}.axes", {"protocol.pairs.train": [101]}, "sweeps.dense-batch.axes.training.batch_size: 5 leaves a last batch of 1 of 101"),
+    (f"{BATCH}.axes", {"training.optimizer.lr": [True, 0.01]}, "sweeps.dense-batch.axes.training.optimizer.lr: input should be a valid number, not true"),
+    (f"{BATCH}.axes", {"options.width": [0, 5]}, "sweeps.dense-batch.axes.options.width: input should be greater than or equal to 1, not 0"),
+    (f"{BATCH}", STUDY["sweeps"]["dense-batch"] | {"metric": "loss", "axes": {"objective.digits": [1, 2]}, "published": None}, "sweeps.dense-batch.metric: the loss is another one at every value of an objective axis; allowed: accuracy"),
+    (f"{BATCH}.metric", "target_loss", "sweeps.dense-batch.metric: target_loss needs a target head that the objective trains; allowed: accuracy, error, loss"),
     (f"{BATCH}.axes", {"training": ["adam"]}, "sweeps.dense-batch.axes.training: names no option of the base model"),
     (f"{BATCH}.axes", {"objective.phases": [1]}, "sweeps.dense-batch.axes.objective.phases: input should be a valid list"),
     (f"{BATCH}.options", {"depth": 1}, "sweeps.dense-batch.options.depth: unknown key; allowed: shared, width, layers"),
@@ -299,7 +303,7 @@ def swept_of(table, claimed=(), metric="error", rounds=5, reduced=None, split="v
     return {
         "title": "Batch size", "metric": metric, "split": split, "published": {"conclusion": "It is 5.", "best": {}}, "points": points,
         "axes": [{"label": "batch size", "values": values, "texts": list(map(str, values))} for values in columns],
-        "figure": "sweep_line" if len(columns) == 1 else "sweep_map", "labels": {point: f"batch size {point}" for point in points},
+        "kept": {}, "paths": [], "figure": "sweep_line" if len(columns) == 1 else "sweep_map", "labels": {point: f"batch size {point}" for point in points},
         "claimed": list(claimed), "reduced": reduced or {}, "protocol": {"rounds": rounds},
     }  # fmt: skip
 
@@ -340,6 +344,58 @@ def test_agreement_with_the_report(means, changes, word, reason):
     assert (found.word, found.reason) == (word, reason)
 
 
+@pytest.mark.parametrize("missing", ["point == '5'", "point == '1' and round == 3"])
+def test_no_verdict_where_trainings_are_missing(missing):
+    table = made_up({1: 0.05, 5: 0.1})
+    left = table.drop(table.query(missing).index)
+    found = evaluation.agreement(left, swept_of(table, ["5"]))
+    assert (found.word, found.reason) == ("no verdict", "trainings are missing")
+
+
+def test_a_round_without_a_value_is_no_setting_to_choose():
+    table = made_up({1: 0.2, 5: 0.1})
+    table.loc[(table["point"] == "5") & (table["round"] == 0) & (table["split"] == "validation"), "value"] = np.nan
+    found = evaluation.settings(table)
+    assert (found["5"].diverged, found["1"].diverged) == (1, 0)
+    assert evaluation.best_setting(found, "error").point == "1"
+
+
+# Every sweep of sections 4 and 5 of the reports' specification, by what it varies.
+@pytest.mark.parametrize(
+    ("study", "sweep", "base", "axes"),
+    [
+        (
+            "dense-vs-conv",
+            "dense-rate",
+            "dense-shared-auxiliary",
+            ["training.optimizer.lr", "training.optimizer.decay"],
+        ),
+        ("dense-vs-conv", "dense-batch", "dense-shared-auxiliary", ["training.batch_size"]),
+        ("dense-vs-conv", "dense-width", "dense-shared-auxiliary", ["options.width"]),
+        ("dense-vs-conv", "dense-depth", "dense-shared-auxiliary", ["options.layers"]),
+        ("dense-vs-conv", "conv-width", "conv-shared-auxiliary", ["options.width"]),
+        ("dense-vs-conv", "conv-depth", "conv-shared-auxiliary", ["options.layers"]),
+        ("dense-vs-conv", "conv-batch", "conv-shared-auxiliary", ["training.batch_size"]),
+        ("dense-vs-conv", "conv-channels", "conv-shared-auxiliary", ["options.channels"]),
+        ("twin-lenet", "rate", "shared-auxiliary", ["training.optimizer.lr"]),
+        ("twin-lenet", "batch", "shared-auxiliary", ["training.batch_size"]),
+        ("twin-lenet", "activation", "shared-auxiliary", ["options.activation"]),
+    ],
+)
+def test_every_sweep_of_the_reports_is_there(study, sweep, base, axes):
+    swept = load_study(ROOT / f"config/studies/{study}.yaml", "paper").sweeps[sweep]
+    assert (swept.sweep.base, list(swept.axes)) == (base, axes)
+    assert swept.best, "the report's own conclusion is beside ours"
+    assert swept.study.protocol.rounds >= 5
+
+
+def test_what_all_settings_share_is_told_without_the_axes(tmp_path):
+    kept = plan_of(study_with(tmp_path)).sweep("dense-vs-conv.dense-rate")["kept"]
+    assert (kept["base"], kept["decision"]) == ("dense-shared-auxiliary", "digits")
+    assert kept["training"]["batch_size"] == 20
+    assert kept["training"]["optimizer"].keys() == {"name", "momentum"}
+
+
 def test_of_a_conclusion_on_one_of_two_axes_the_best_point_counts():
     table = made_up({(1, 1): 0.3, (1, 2): 0.2, (5, 1): 0.25, (5, 2): 0.1})
     found = evaluation.agreement(table, swept_of(table, ["1_2", "5_2"]))
@@ -374,6 +430,11 @@ def test_the_table_has_a_row_for_a_diverged_round_and_the_kept_epochs_value(tmp_
     assert len(table) == 6
     assert table.query("round == 0")["value"].tolist() == pytest.approx([1 - 0.52] * 3)
     assert table.query("round == 1")["value"].isna().all()
+    # No finite validation loss, so no best epoch: the last one's weights were kept.
+    rounds[0]["best_epoch"] = 0
+    (tmp_path / "record.json").write_text(json.dumps({"rounds": rounds}))
+    last = evaluation.sweep_table(sweeps, cells, [tmp_path / "record.json"], [tmp_path / "history.parquet"])
+    assert last.query("round == 0")["value"].tolist() == pytest.approx([1 - 0.53] * 3)
     first = table.iloc[0]
     assert (first["study"], first["sweep"], first["x_axis"], first["x_value"], first["y_axis"]) == (
         "s",

@@ -82,7 +82,7 @@ class _Expansion:
         base, sweep = self.models[self.sweep.base], self.sweep
         raw = base.model_dump(include={"label", "architecture", "accelerator"}) | {
             "options": base.options | sweep.options,
-            "objective": sweep.objective or base.objective.model_dump(),
+            "objective": base.objective.model_dump() if sweep.objective is None else sweep.objective,
             "decision": sweep.decision or base.decision,
         }
         model = validate(Model, raw, self.file, self.at)
@@ -91,6 +91,12 @@ class _Expansion:
         if head and head not in heads:
             self.refuse("metric", f"{sweep.metric} needs a {head} head, which {model.architecture} lacks; "
                                   "allowed: accuracy, error, loss")  # fmt: skip
+        if head and head not in model.objective.trained:
+            self.refuse("metric", f"{sweep.metric} needs a {head} head that the objective trains; "
+                                  "allowed: accuracy, error, loss")  # fmt: skip
+        if sweep.metric == "loss" and any(path.startswith("objective.") for path in sweep.axes):
+            self.refuse("metric", "the loss is another one at every value of an objective axis; "
+                                  "allowed: accuracy, error, digit_error, target_loss")  # fmt: skip
         return model
 
     def _point(self, settings: dict[str, Value], key: str) -> tuple[Model, Training, Protocol]:
@@ -134,6 +140,8 @@ class _Expansion:
                  "protocol": protocol.model_dump()}  # fmt: skip
         for part in path.split("."):
             value = value[part]
+        if isinstance(raw, bool) and not isinstance(value, bool):
+            self.refuse(f"{key}.{path}", f"input should be a valid number, not {str(raw).lower()}")
         return value
 
     def _best(self, axes: dict[str, list[Value]]) -> dict[str, Value]:

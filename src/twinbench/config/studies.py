@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, create_model
 
 from twinbench.architectures.catalog import architectures
-from twinbench.config.fields import Strict
+from twinbench.config.fields import Count, Strict
 from twinbench.config.models import Model, Protocol, StudyFile, Training
 from twinbench.config.reading import ConfigError, merge, overridden, validate
 from twinbench.config.sweeps import Sweep, Value
@@ -109,5 +109,7 @@ def check_training(training: Training, model: Model, protocol: Protocol, at: str
 
 @cache
 def options_of(architecture: str) -> type[BaseModel]:
-    """Return the options of an architecture as a typed model."""
-    return create_model("Options", __config__=Strict.model_config, **architectures()[architecture].options)
+    """Return the options of an architecture as a typed model; a whole number counts something, so it is at least 1."""
+    declared = architectures()[architecture].options.items()
+    options = {name: (Count if annotation is int else annotation, default) for name, (annotation, default) in declared}
+    return create_model("Options", __config__=Strict.model_config, **options)

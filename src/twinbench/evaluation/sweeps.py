@@ -30,15 +30,16 @@ def sweep_table(
 
     Returns:
         study, sweep, point, x_axis, x_value, y_axis, y_value (text, y empty where there is one axis), round, split,
-        metric, value (NaN where the training diverged), train_seconds, status, reason.
+        metric, value (NaN where the training diverged or the value is not finite), train_seconds, status, reason.
     """
     tables = []
     for cell, record, history in zip(cells, records, histories, strict=True):
         swept = sweeps[cell["study"]]
         study, _, sweep = cell["study"].partition(".")
         ended = pd.DataFrame(json.loads(record.read_text(encoding="utf-8"))["rounds"])
-        # A training that diverged may have kept no epoch; its last one stands for it, without a value.
-        ended["epoch"] = ended["best_epoch"].where(ended["status"] == "ok", ended["epochs"])
+        # A training that diverged, or never had a finite validation loss, kept no epoch: its last one stands for it.
+        whole = (ended["status"] == "ok") & (ended["best_epoch"] > 0)
+        ended["epoch"] = ended["best_epoch"].where(whole, ended["epochs"])
         kept = read_parquet(history).merge(ended, on=["round", "epoch"])
         values = as_quantity(kept[MEASURED[swept["metric"]]], swept["metric"])
         names = {"study": study, "sweep": sweep, "point": cell["model"]}
@@ -48,7 +49,7 @@ def sweep_table(
             kept[["round", "split"]].assign(
                 **names,
                 metric=swept["metric"],
-                value=values.where(kept["status"] == "ok"),
+                value=values.where((kept["status"] == "ok") & np.isfinite(values)),
                 **kept[["train_seconds", "status", "reason"]],
             )
         )
@@ -62,8 +63,8 @@ class Setting:
     """One point of a sweep over its rounds."""
 
     point: str
-    diverged: int  # rounds that did
-    # Over the rounds that did not:
+    diverged: int  # rounds that did, or that have no finite value
+    # Over the other rounds:
     values: dict[str, Summary]  # split → of the metric
     seconds: Summary  # of training a round
 
@@ -72,12 +73,15 @@ def settings(table: pd.DataFrame) -> dict[str, Setting]:
     """Return every point of one sweep's rows by name, in their order."""
     found = {}
     for point, rows in table.groupby("point", sort=False):
-        rounds = rows.drop_duplicates("round")
+        rounds = rows.groupby("round").agg(
+            value=("value", lambda values: values.sum(skipna=False)), seconds=("train_seconds", "first")
+        )
+        lost = rounds["value"].isna()
         found[point] = Setting(
             point,
-            int((rounds["status"] != "ok").sum()),
+            int(lost.sum()),
             {split: Summary.of(of_split["value"]) for split, of_split in rows.groupby("split", sort=False)},
-            Summary.of(rounds.loc[rounds["status"] == "ok", "train_seconds"]),
+            Summary.of(rounds.loc[~lost, "seconds"]),
         )
     return found
 
@@ -113,11 +117,12 @@ def agreement(table: pd.DataFrame, swept: dict) -> Agreement:
 
     They agree if the 95 % interval (Student's) of the paired differences, round by round on the validation pairs,
     between the report's setting and our best one holds 0. Where the conclusion names one of two axes, the best of its
-    points is taken. No verdict is given on a smaller protocol, or on fewer rounds than other verdicts need.
+    points is taken. No verdict is given on a smaller protocol, on fewer rounds than other verdicts need, or where
+    trainings are missing, as in a partial report.
 
     Args:
         table: one sweep's rows.
-        swept: metric, claimed, protocol and reduced of that sweep (`planning.Plan.sweep`).
+        swept: metric, points, claimed, protocol and reduced of that sweep (`planning.Plan.sweep`).
     """
     found = settings(table)
     best = best_setting(found, swept["metric"])
@@ -126,6 +131,8 @@ def agreement(table: pd.DataFrame, swept: dict) -> Agreement:
         return Agreement("no verdict", "smaller protocol", theirs)
     if swept["protocol"]["rounds"] < FEWEST:
         return Agreement("no verdict", "too few rounds", theirs)
+    if len(table.drop_duplicates(["point", "round"])) < len(swept["points"]) * swept["protocol"]["rounds"]:
+        return Agreement("no verdict", "trainings are missing", theirs)
     if best is None:
         return Agreement("no verdict", "every setting diverged")
     if theirs is None:
