@@ -21,7 +21,14 @@ def test_every_line_has_a_comment(path):
 
 
 def test_every_profile_reruns_for_the_same_reasons():
-    kept = ("keep-going", "rerun-incomplete", "rerun-triggers", "max-checksum-file-size", "show-failed-logs")
+    kept = (
+        "keep-going",
+        "max-jobs-per-timespan",
+        "rerun-incomplete",
+        "rerun-triggers",
+        "max-checksum-file-size",
+        "show-failed-logs",
+    )
     settings = {
         profile: [
             line
