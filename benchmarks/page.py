@@ -33,9 +33,12 @@ def main() -> None:
     """Fill the page with what there is."""
     paths = [path for path in sorted(RESULTS.glob("*.md")) if path.stem in TABLES]
     tables = {path.stem: path.read_text(encoding="utf-8").strip() for path in paths}
-    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
     if (figure := RESULTS / FIGURE).exists():
         shutil.copy(figure, PAGE.with_name(f"performance-{FIGURE}"))
+        tables["scaling"] = (
+            f"![Seconds over training pairs and over rounds](performance-{FIGURE})\n\n{tables['scaling']}"
+        )
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
     print(f"{PAGE}: {', '.join(tables) or 'nothing'} put in")
 
 
