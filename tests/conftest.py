@@ -31,13 +31,11 @@ def put(tree: dict, path: str, value: object) -> dict:
 class ByFinishedRun(LoadScopeScheduling):
     """A file's tests run in one process, and so do those of all files that share the finished smoke run."""
 
+    SHARERS = ("test_dag.py", "test_scratch_dag.py", "test_recovery.py", "test_smoke.py")
+
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return (
-            "smoke"
-            if file.endswith(("test_dag.py", "test_scratch_dag.py", "test_recovery.py", "test_smoke.py"))
-            else file
-        )
+        return "smoke" if file.endswith(self.SHARERS) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
