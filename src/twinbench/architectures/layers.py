@@ -57,10 +57,12 @@ class InputConv2d(nn.Conv2d):
         if len(weights) > self.PATCH or x.is_cuda:
             return super().forward(x).contiguous(memory_format=torch.channels_last)
         (height, width), (above, left) = self.kernel_size, self.padding
-        patches = functional.pad(x, (left, left, above, above)).unfold(2, height, 1).unfold(3, width, 1)
-        rows, columns = patches.shape[2:4]
-        patches = patches.permute(1, 4, 5, 0, 2, 3).reshape(len(weights), -1)
-        return torch.addmm(self.bias, patches.T, weights).view(len(x), rows, columns, -1).permute(0, 3, 1, 2)
+        x = functional.pad(x, (left, left, above, above))
+        # A copy for each column of the kernel first: then a patch's rows are long runs of memory.
+        x = x.unfold(3, width, 1).permute(1, 4, 0, 2, 3).contiguous().unfold(3, height, 1)
+        rows, columns = x.shape[3:5]
+        patches = x.permute(0, 5, 1, 2, 3, 4).reshape(len(weights), -1)
+        return torch.addmm(self.bias, patches.T, weights).view(-1, rows, columns, self.out_channels).permute(0, 3, 1, 2)
 
 
 class OnePixelConv2d(nn.Conv2d):
