@@ -100,7 +100,7 @@ def text(rows: pd.DataFrame, device: torch.device) -> str:
     return (
         f"twin-lenet/shared-auxiliary, {first.pairs:,} training and as many test pairs, {first.epochs} epochs, on "
         f"{name}, torch {torch.__version__.partition('+')[0]}: wall seconds of all rounds together, median "
-        f"(min to max) of n = {rows['repetition'].nunique()} whole trainings that take turns, after warm-up.\n\n"
+        f"(quartiles) of n = {rows['repetition'].nunique()} whole trainings that take turns, after warm-up.\n\n"
     ) + markdown(["Rounds", "Part", "Loop, s", "Stacked, s", "Loop / stacked"], lines)
 
 

@@ -98,7 +98,7 @@ def text(rows: pd.DataFrame) -> str:
         ours = seconds["as it is"]
         lines.append([name, spread(ours), *(spread(seconds[way] / ours) for way in list(VARIANTS)[1:])])
     intro = (
-        f"Processor seconds a round in a loop, and how many times as long it takes with …; median (min to max) of "
+        f"Processor seconds a round in a loop, and how many times as long it takes with …; median (quartiles) of "
         f"n = {rows['repetition'].nunique()} interleaved epochs; {machine()}."
     )
     return intro + "\n\n" + markdown(["Model", "Ours, s", *list(VARIANTS)[1:]], lines)

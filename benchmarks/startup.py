@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     rows = measure(parser.parse_args().repetitions)
     lines = [[program, spread(found["wall"])] for program, found in rows.groupby("program", sort=False)]
-    intro = f"Wall seconds, median (min to max) of n = {rows['repetition'].nunique()} interleaved runs, {processor()}."
+    intro = f"Wall seconds, median (quartiles) of n = {rows['repetition'].nunique()} interleaved runs, {processor()}."
     write("startup", rows, f"{intro}\n\n{markdown(['Program', 'Seconds'], lines)}")
 
 

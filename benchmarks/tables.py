@@ -12,10 +12,10 @@ RESULTS = Path("results/benchmarks")
 
 
 def spread(values: pd.Series, digits: int = 3) -> str:
-    """Return ``median (min to max)`` with so many significant digits; of one value just that."""
+    """Return ``median (first to third quartile)`` with so many significant digits; of one value just that."""
     if len(values) == 1:
         return number(values.iloc[0], digits)
-    middle, low, high = (number(value, digits) for value in (values.median(), values.min(), values.max()))
+    middle, low, high = (number(value, digits) for value in values.quantile([0.5, 0.25, 0.75]))
     return f"{middle} ({low} to {high})"
 
 

@@ -30,6 +30,7 @@ from twinbench.machine import prepare
 from twinbench.training.replicas import LoopReplicas, Replicas, ReplicaSeeds
 from twinbench.training.stacked import StackedReplicas
 
+MOST = 25  # epochs of a way that are measured
 DIGITS = Path("results/mnist/digits.safetensors")
 PROCESSES = get_context("spawn")  # children start from nothing: no memory or setting is the parent's
 
@@ -108,10 +109,10 @@ def serve(pipe: Connection, way: Way, task: Task) -> None:
         pipe.send(took | {"peak_mib": peak_mib()})
 
 
-def _seconds(work: Callable[[int], object], epoch: int) -> tuple[float, float]:
+def _seconds(work: Callable[[Any], object], argument: Any) -> tuple[float, float]:
     """Return wall and processor seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
-    work(epoch)
+    work(argument)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
@@ -146,17 +147,26 @@ def child(way: Way, task: Task) -> Iterator[Callable[[int], dict[str, float]]]:
         process.join()
 
 
-def interleaved(tasks: dict[str, Task], repetitions: int, ways: dict[str, Way] = WAYS) -> pd.DataFrame:
+def expm1_nanoseconds() -> float:
+    """Return how long torch.expm1, which torch's SELU rests on, takes a number: see docs/performance.md."""
+    numbers = torch.linspace(-1, 1, 2**16)
+    return min(_seconds(torch.expm1, numbers)[0] for _ in range(3)) / len(numbers) * 1e9
+
+
+def interleaved(
+    tasks: dict[str, Task], repetitions: int, ways: dict[str, Way] = WAYS, seconds: float = 0
+) -> pd.DataFrame:
     """Return a row a way and repetition: seconds a round of the whole training, and the way's peak memory until then.
 
     The ways take turns at an epoch with its evaluation. The repetitions are epochs spread over the training, because
     what is trained may change in it, and stand for it: their seconds are multiplied by its epochs. Loading, building
-    and one epoch of each way as warm-up are not in the seconds.
+    and two epochs of each way as warm-up are not in the seconds.
 
     Args:
         tasks: what to train, by the way.
-        repetitions: epochs of each way that are measured.
+        repetitions: epochs of each way that are measured, at least.
         ways: how, by name.
+        seconds: for so long epochs are measured, up to `MOST`: what else the machine does hits short ones hardest.
     """
     epochs = next(iter(tasks.values())).cell["training"]["epochs"]
     rows = []
@@ -164,12 +174,17 @@ def interleaved(tasks: dict[str, Task], repetitions: int, ways: dict[str, Way] =
         children = {way: stack.enter_context(child(ways[way], task)) for way, task in tasks.items()}
         for run in children.values():
             run(1)
+        start = time.perf_counter()
+        for run in children.values():
+            run(1)
+        within = int(seconds / (time.perf_counter() - start))
+        repetitions = max(repetitions, min(within, MOST))
         for repetition, epoch in enumerate(np.linspace(1, epochs, repetitions).round().astype(int).tolist()):
+            state = {"repetition": repetition, "expm1_ns": expm1_nanoseconds()}
             for way, run in children.items():
-                rows.append({"way": way, "rounds": tasks[way].rounds, "repetition": repetition} | run(epoch))
+                rows.append({"way": way, "rounds": tasks[way].rounds} | state | run(epoch))
     table = pd.DataFrame(rows)
-    seconds = [f"{part}_{clock}" for part in ("train", "evaluate") for clock in ("wall", "cpu")]
-    table[seconds] *= epochs
+    table[[f"{part}_{clock}" for part in ("train", "evaluate") for clock in ("wall", "cpu")]] *= epochs
     for clock in ("wall", "cpu"):
         table[clock] = table[f"train_{clock}"] + table[f"evaluate_{clock}"]
     return table

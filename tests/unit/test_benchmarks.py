@@ -149,7 +149,7 @@ def test_numbers_keep_their_digits():
         "123",
         "12,346",
     ]
-    assert spread(pd.Series([3.0, 1.0, 2.0])) == "2.00 (1.00 to 3.00)"
+    assert spread(pd.Series([3.0, 1.0, 2.0])) == "2.00 (1.50 to 2.50)"
     assert spread(pd.Series([3.0])) == "3.00"
 
 
