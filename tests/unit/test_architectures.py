@@ -12,7 +12,7 @@ from twinbench.architectures.layers import SELU, InputConv2d, OnePixelConv2d
 from twinbench.architectures.twin import Twin
 from twinbench.config.loading import load_study
 from twinbench.files import DataError
-from twinbench.training.cell import _check_budget
+from twinbench.training.cell import _check_batches, _check_budget
 
 NAMES = sorted(architectures())
 STUDIES = [load_study(path, "paper") for path in sorted((ROOT / "config/studies").glob("*.yaml"))]
@@ -107,6 +107,16 @@ def test_the_budget_of_parameters_is_kept():
     _check_budget(build("parameter-budget", shared=False), 66_934)
     with pytest.raises(DataError, match=r"^66,934 parameters are over the study's parameter_budget of 66,933$"):
         _check_budget(build("parameter-budget", shared=False), 66_933)
+
+
+def test_batch_norm_and_a_batch_of_one_pair():
+    _check_batches(build("twin-lenet"), pairs=129, batch_size=127)
+    _check_batches(build("dense-twin"), pairs=129, batch_size=128)  # has no batch norm
+    for pairs, batch_size in ((129, 128), (3, 1)):
+        with pytest.raises(
+            DataError, match=f"^training.batch_size {batch_size}: of {pairs} training pairs .* holds one"
+        ):
+            _check_batches(build("twin-lenet"), pairs, batch_size)
 
 
 def test_one_batch_norm_serves_the_budget_models():

@@ -10,7 +10,8 @@ from twinbench.architectures.stacking import StackError, stack
 from twinbench.data.tensors import Split
 from twinbench.training.checkpoint import Checkpoint
 from twinbench.training.loop import fit
-from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
+from twinbench.training.optimizers import make_optimizer
+from twinbench.training.replicas import LoopReplicas, ReplicaSeeds, set_trained_parts
 from twinbench.training.stacked import StackedReplicas
 from twinbench.training.strategies import choose
 
@@ -177,6 +178,49 @@ def test_the_choice():
     assert choose(build["dense-twin"], CPU, 1000) is LoopReplicas
     assert choose(build["twin-lenet"], CPU, 128) is LoopReplicas
     assert choose(build["twin-lenet"], torch.device("cuda"), 128) is StackedReplicas
+
+
+def on_meta(name):
+    """Stacked replicas that ended an epoch on a processor, and are then moved to torch's meta device, and a batch there.
+
+    Tensors of the meta device have shapes and no values: an operation whose result a program waits for fails.
+    """
+    replicas, _ = train(StackedReplicas, name, dtype=torch.float32, epochs=1)
+    replicas.model.to("meta")
+    replicas.optimizer = make_optimizer(replicas.model.parameters(), ADAM)
+    set_trained_parts(replicas.model, None)
+    split = replicas.splits["train"]
+    return replicas, tuple(tensor.to("meta") for tensor in (split.pairs, split.target, split.digits))
+
+
+@pytest.mark.parametrize("name", sorted(architectures()))
+def test_no_step_waits_for_a_value(name):
+    replicas, batch = on_meta(name)
+    replicas._step_through([batch, batch], dict.fromkeys(architectures()[name].heads, 1.0))
+    assert all(moment.is_meta for moment in replicas.optimizer.first)
+
+
+def test_a_step_that_waits_for_a_value_is_found():
+    replicas, batch = on_meta("dense-twin")
+    replicas.model.register_forward_hook(
+        lambda _, __, heads: {head: x * float(x.detach().max()) for head, x in heads.items()}
+    )
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        replicas._step_through([batch], {"target": 1.0})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_no_step_waits_for_a_gpu():
+    replicas, _ = train(StackedReplicas, "twin-lenet", device=torch.device("cuda"), epochs=1)
+    split = replicas.splits["train"]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        replicas._step_through([(split.pairs, split.target, split.digits)] * 2, {"target": 1.0, "digits": 1.0})
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert replicas.optimizer.counts.tolist() == [5.0] * len(
+        replicas.optimizer.steps
+    )  # 20 pairs in batches of 8, and 2
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

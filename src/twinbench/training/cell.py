@@ -50,7 +50,7 @@ def train_cell(
         record: JSON, how each round ended, size and cost of the model, versions and hardware.
 
     Raises:
-        DataError: the model has more parameters than the study allows.
+        DataError: the model has more parameters than the study allows, or batch norm and a batch of one pair.
     """
     prepare(threads)
     if gpu:
@@ -64,6 +64,7 @@ def train_cell(
     architecture = architectures()[cell["architecture"]]
     example = architecture.build(**cell["options"])
     _check_budget(example, cell["parameter_budget"])
+    _check_batches(example, len(next(iter(data.values()))["train"].target), cell["training"]["batch_size"])
     imported = read_tensors(pretrained) if pretrained else None
 
     def build() -> nn.Module:
@@ -132,6 +133,15 @@ def _check_budget(model: torch.nn.Module, budget: int | None) -> None:
     count = count_parameters(model)
     if budget and count > budget:
         raise DataError(f"{count:,} parameters are over the study's parameter_budget of {budget:,}")
+
+
+def _check_batches(model: nn.Module, pairs: int, batch_size: int) -> None:
+    smallest = pairs % batch_size or batch_size
+    if smallest == 1 and any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in model.modules()):
+        raise DataError(
+            f"training.batch_size {batch_size}: of {pairs:,} training pairs an epoch's last batch holds one, and this "
+            "model has batch norm, which needs two"
+        )
 
 
 def _seeds(seed: int, study: str, fold: str, round_: int, fixed_data: bool) -> ReplicaSeeds:

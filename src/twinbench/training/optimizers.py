@@ -37,7 +37,7 @@ class Adam:
         if len(trained) == len(self.parameters):
             self.counts += 1
         else:
-            self.counts[trained] += 1
+            torch._foreach_add_([self.steps[index] for index in trained], 1)  # indexing would move indices to a GPU
         gradients = [self.parameters[index].grad for index in trained]
         parameters, first, second, steps = (
             [tensors[index] for index in trained] for tensors in (self.parameters, self.first, self.second, self.steps)

@@ -1,7 +1,7 @@
 """Replicas trained all at once, as one module with stacked weights (`architectures.stacking`)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from twinbench.data.tensors import join
 from twinbench.training.objectives import loss_parts, weighted
 from twinbench.training.optimizers import make_optimizer
 from twinbench.training.replicas import EVALUATION_BATCH, Replicas, evaluate_model, grouped, set_trained_parts
+
+Batch = tuple[Tensor, Tensor, Tensor]  # pairs, targets, digits
 
 
 class StackedReplicas(Replicas):
@@ -46,13 +48,17 @@ class StackedReplicas(Replicas):
             generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         seed_dropout(self.model, generators)
         torch.manual_seed(seeds[0])  # in case a forward draws by itself
-        for pairs, target, digits in self._batches("train", order, self.training["batch_size"]):
-            losses = weighted(loss_parts(self.model(pairs), target, digits, len(self.members)), stage.weights)
-            losses.sum().backward()  # no replica's weights are in another's loss
-            self.optimizer.step()
+        self._step_through(self._batches("train", order, self.training["batch_size"]), stage.weights)
         if device.type == "cuda":
             torch.cuda.synchronize()
         return np.where(active, (time.perf_counter() - start) / len(self.members), 0)
+
+    def _step_through(self, batches: Iterable[Batch], weights: dict[str, float]) -> None:
+        """Take a step a batch; nothing here waits for a GPU, or reads a value from it."""
+        for pairs, target, digits in batches:
+            losses = weighted(loss_parts(self.model(pairs), target, digits, len(self.members)), weights)
+            losses.sum().backward()  # no replica's weights are in another's loss
+            self.optimizer.step()
 
     def evaluate(self, split: str, epoch: int, active: np.ndarray) -> list[dict[str, float]]:
         count = len(self.members)
@@ -62,7 +68,7 @@ class StackedReplicas(Replicas):
         scores = dict(zip(self.members, found, strict=True))
         return [scores[r] if active[r] else {} for r in range(len(self.data))]
 
-    def _batches(self, split: str, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def _batches(self, split: str, order: Tensor, size: int) -> Iterator[Batch]:
         """Yield batches of ``size`` pairs of every member, one member's after the other's; order (members, N)."""
         merged, count = self.splits[split], len(self.members)
         rows = order + order.shape[1] * torch.from_numpy(self.members).unsqueeze(1)
