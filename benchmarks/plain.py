@@ -80,9 +80,9 @@ class PlainLoop:
         self.batches = DataLoader(sets["train"], cell["training"]["batch_size"], shuffle=True)
         self.splits = {name: DataLoader(of_split, EVALUATION_BATCH) for name, of_split in sets.items()}
 
-    def loss(self, heads: dict[str, Tensor], target: Tensor, digits: Tensor, epoch: int) -> Tensor:
-        """Return the losses of the heads, weighted as in this epoch and added."""
-        weights, loss = stage_at(self.objective, epoch, self.epochs).weights, torch.zeros(())
+    def loss(self, heads: dict[str, Tensor], target: Tensor, digits: Tensor, weights: dict[str, float]) -> Tensor:
+        """Return the losses of the heads, weighted and added."""
+        loss = torch.zeros(())
         if weights["target"]:
             loss = loss + weights["target"] * functional.cross_entropy(heads["target"], target)
         if weights["digits"]:
@@ -92,25 +92,27 @@ class PlainLoop:
 
     def train_epoch(self, epoch: int) -> None:
         """Train for one epoch, counted from 1."""
-        set_trained_parts(self.model, stage_at(self.objective, epoch, self.epochs).parts)
+        stage = stage_at(self.objective, epoch, self.epochs)
+        set_trained_parts(self.model, stage.parts)
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings["lr"] * self.settings["decay"] ** (epoch - 1)
         for pairs, target, digits in self.batches:
             self.optimizer.zero_grad()
-            self.loss(self.model(pairs), target, digits, epoch).backward()
+            self.loss(self.model(pairs), target, digits, stage.weights).backward()
             self.optimizer.step()
 
     def evaluate(self, epoch: int) -> dict[str, dict[str, float]]:
         """Return loss and accuracy of every split."""
         self.model.eval()
+        weights = stage_at(self.objective, epoch, self.epochs).weights
         with torch.no_grad():
-            return {name: self._score(batches, epoch) for name, batches in self.splits.items()}
+            return {name: self._score(batches, weights) for name, batches in self.splits.items()}
 
-    def _score(self, batches: Iterable[Batch], epoch: int) -> dict[str, float]:
+    def _score(self, batches: Iterable[Batch], weights: dict[str, float]) -> dict[str, float]:
         loss, right, count = 0.0, 0, 0
         for pairs, target, digits in batches:
             heads = self.model(pairs)
-            loss += self.loss(heads, target, digits, epoch).item() * len(target)
+            loss += self.loss(heads, target, digits, weights).item() * len(target)
             right += (decide(heads, self.decision) == target).sum().item()
             count += len(target)
         return {"loss": loss / count, "accuracy": right / count}

@@ -1,7 +1,8 @@
 """Where the seconds of a finished run went: start-up, data, training, evaluation, as its jobs noted: `make bench`.
 
-Start-up is what is left of a job's seconds: Python and its imports, building the nets, writing the results. Training
-seconds are those of the training steps, evaluation those after every epoch, both after the job's start-up.
+Start-up is what is left of a job's seconds: Python and its imports, building the nets, the warm-up, keeping the best
+weights of early stopping, checkpoints and results. Training seconds are those of the training steps, evaluation those
+after every epoch, both after the job's start-up.
 """
 
 import argparse

@@ -160,7 +160,7 @@ def interleaved(
 
     The ways take turns at an epoch with its evaluation. The repetitions are epochs spread over the training, because
     what is trained may change in it, and stand for it: their seconds are multiplied by its epochs. Loading, building
-    and two epochs of each way as warm-up are not in the seconds.
+    and one epoch of each way as warm-up (two, to know how long they take) are not in the seconds.
 
     Args:
         tasks: what to train, by the way.
@@ -172,13 +172,12 @@ def interleaved(
     rows = []
     with ExitStack() as stack:
         children = {way: stack.enter_context(child(ways[way], task)) for way, task in tasks.items()}
-        for run in children.values():
-            run(1)
-        start = time.perf_counter()
-        for run in children.values():
-            run(1)
-        within = int(seconds / (time.perf_counter() - start))
-        repetitions = max(repetitions, min(within, MOST))
+        for _ in range(2 if seconds else 1):
+            start = time.perf_counter()
+            for run in children.values():
+                run(1)
+            took = time.perf_counter() - start
+        repetitions = max(repetitions, min(int(seconds / took), MOST))
         for repetition, epoch in enumerate(np.linspace(1, epochs, repetitions).round().astype(int).tolist()):
             state = {"repetition": repetition, "expm1_ns": expm1_nanoseconds()}
             for way, run in children.items():

@@ -29,36 +29,41 @@ def peak_flops() -> float:
 
 
 def round_flops(task: Task) -> int:
-    """Return the operations of a round: a training step is three forward passes, two of them for the backward one."""
+    """Return the operations of a round: its training steps, and its evaluations of every split."""
     counts = task.pairs["counts"]
     held_out = counts["train"] // task.pairs["folds"] if task.pairs["folds"] else 0
-    forward_passes = 3 * (counts["train"] - held_out) + sum(counts.values())
-    return pair_flops(task.build()) * forward_passes * task.cell["training"]["epochs"]
+    forward, step = pair_flops(task.build())
+    epoch = step * (counts["train"] - held_out) + forward * sum(counts.values())
+    return epoch * task.cell["training"]["epochs"]
 
 
-def pair_flops(model: nn.Module) -> int:
-    """Return the operations of one pair's forward pass that its result needs, two a multiply-add.
+def pair_flops(model: nn.Module) -> tuple[int, int]:
+    """Return the operations of one pair's forward pass that its result needs, and of its training step.
+
+    A multiply-add is two. The backward pass takes a layer's again for the gradient of its weights, and once more for
+    that of what goes in, which the images do not need. Parts that a phase freezes count as if they were trained.
 
     Unlike `cost.forward_flops`, products with the zeros of a convolution's padding do not count: torch skips them, and
     for 5×5 filters on 4×4 pixels they are half of all. Counting them would show more than the peak.
     """
-    total = 0
+    forward = step = 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        nonlocal total
+        nonlocal forward, step
         if isinstance(layer, nn.Linear):
-            total += 2 * output.numel() * layer.in_features
-            return
-        images, channels, *size = inputs[0].shape
-        convolve = functional.conv2d if isinstance(layer, nn.Conv2d) else functional.conv_transpose2d
-        ones = torch.ones(1, 1, *size), torch.ones(1, 1, *layer.kernel_size)
-        products = convolve(*ones, stride=layer.stride, padding=layer.padding).sum()  # of pixels with taps
-        total += 2 * images * channels * layer.out_channels * int(products)
+            operations = 2 * output.numel() * layer.in_features
+        else:
+            images, channels, *size = inputs[0].shape
+            convolve = functional.conv2d if isinstance(layer, nn.Conv2d) else functional.conv_transpose2d
+            ones = torch.ones(1, 1, *size), torch.ones(1, 1, *layer.kernel_size)
+            products = convolve(*ones, stride=layer.stride, padding=layer.padding).sum()  # of pixels with taps
+            operations = 2 * images * channels * layer.out_channels * int(products)
+        forward += operations
+        step += operations * (3 if inputs[0].requires_grad else 2)
 
     net = plain(model).eval()  # torch's layers alone
     for layer in net.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(count)
-    with torch.inference_mode():
-        net(torch.zeros(1, 2, IMAGE, IMAGE))
-    return total
+    net(torch.zeros(1, 2, IMAGE, IMAGE))
+    return forward, step

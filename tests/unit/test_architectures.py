@@ -167,6 +167,20 @@ def test_input_convolution_is_torchs(channels, kernel, padding):
 
 
 @pytest.mark.parametrize(
+    "options",
+    [{"stride": 2}, {"dilation": 2}, {"groups": 2}, {"bias": False}, {"padding": 1, "padding_mode": "reflect"}],
+    ids=lambda options: next(reversed(options)),
+)
+def test_input_convolution_leaves_what_is_no_product_of_patches_to_torch(options):
+    torch.manual_seed(0)
+    ours, theirs = (cls(2, 16, 3, **options) for cls in (InputConv2d, nn.Conv2d))
+    theirs.load_state_dict(ours.state_dict())
+    maps = ours(pairs())
+    torch.testing.assert_close(maps, theirs(pairs()))
+    assert maps.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
     ("size", "stride", "bias"), [(1, 1, False), (1, 2, True), (2, 2, False), (2, 1, True), (3, 2, False)]
 )
 def test_one_pixel_convolution_is_torchs(size, stride, bias):

@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import page, shares
+from benchmarks import gpu, page, shares
 from benchmarks.plain import PlainLoop, plain
 from benchmarks.scaling import COLOURS
 from benchmarks.speed import BOTH
@@ -108,6 +108,14 @@ def write(path, text):
     path.write_text(text, encoding="utf-8")
 
 
+def test_the_gpu_script_runs_on_a_processor():
+    device = torch.device("cpu")
+    rows = gpu.measure(rounds=2, pairs=20, epochs=1, repetitions=2, device=device)
+    assert rows.groupby("way").size().to_dict() == {"loop": 2, "stacked": 2}
+    assert (rows[["train", "evaluate"]] > 0).all(axis=None)
+    assert "20 training and as many test pairs, 1 epochs, on CPU (" in gpu.text(rows, device)
+
+
 def test_shares_of_a_run(finished):
     jobs, others = shares.training_jobs(finished), shares.other_jobs(finished)
     assert jobs["startup"].tolist() == [2, 5]
@@ -156,7 +164,8 @@ def test_numbers_keep_their_digits():
 @pytest.mark.parametrize("architecture", sorted(architectures()))
 def test_work_is_what_the_result_needs(architecture):
     """No more than the package's count; without padding, the same."""
-    needed, counted = pair_flops(build(architecture)), forward_flops(build(architecture))
+    (needed, step), counted = pair_flops(build(architecture)), forward_flops(build(architecture))
+    assert 2 * needed < step < 3 * needed  # only the first layer needs no gradient of what goes in
     padded = any(getattr(module, "padding", (0, 0)) != (0, 0) for module in convolutions(build(architecture)))
     assert needed < counted if padded else needed == counted
 
@@ -168,4 +177,4 @@ def convolutions(net):
 def test_work_of_a_padded_convolution():
     """A 3×3 filter on 14×14 pixels meets (14·3 − 2)² of the (14·3)² pixels with its taps; 2 channels, 5 filters."""
     net = torch.nn.Conv2d(2, 5, 3, padding=1)
-    assert pair_flops(net) == 2 * 2 * 5 * 40**2
+    assert pair_flops(net) == (2 * 2 * 5 * 40**2, 2 * 2 * 2 * 5 * 40**2)

@@ -229,6 +229,22 @@ def test_optimizers_skip_parameters_without_gradient():
         assert used.grad is None
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_a_first_gradient_may_come_late(momentum):
+    """As in an objective whose target head has weight 0 at first."""
+    ours, theirs = ([nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))] for _ in range(2))
+    optimizers = (
+        make_optimizer(ours, {"name": "sgd", "lr": 0.1, "momentum": momentum}),
+        torch.optim.SGD(theirs, lr=0.1, momentum=momentum),
+    )
+    for used in (1, 2, 2):
+        for parameters, optimizer in zip((ours, theirs), optimizers, strict=True):
+            sum(parameter.square().sum() for parameter in parameters[:used]).backward()
+            optimizer.step()
+        optimizers[1].zero_grad()
+        assert [p.tolist() for p in ours] == [pytest.approx(p.tolist(), rel=1e-6) for p in theirs]
+
+
 class KilledError(Exception):
     """Stands for a kill in the middle of a training."""
 

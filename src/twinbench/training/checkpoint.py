@@ -1,4 +1,4 @@
-"""Checkpoints: a long training job that was killed goes on from its last one, to a bit-identical result.
+"""Checkpoints: a long training job that was killed goes on from its last one; on a processor bit-identically.
 
 Every epoch starts from a seed of its own (`replicas`), so there is no generator state to keep: weights, best weights,
 the optimiser's moments, early stopping and the history so far are everything.

@@ -70,14 +70,16 @@ class SGD:
     def step(self) -> None:
         """Update every parameter that has a gradient, and clear the gradients."""
         trained = [index for index, parameter in enumerate(self.parameters) if parameter.grad is not None]
+        if self.momentum:  # a first velocity is the first gradient either way: torch's kernel takes no mixed list
+            for index in trained:
+                if self.velocity[index] is None:
+                    self.velocity[index] = torch.zeros_like(self.parameters[index])
         velocity = [self.velocity[index] for index in trained]
         sgd(
             [self.parameters[index] for index in trained], [self.parameters[index].grad for index in trained], velocity,
             fused=True, has_sparse_grad=False, weight_decay=0.0, momentum=self.momentum, lr=self.lr, dampening=0.0,
             nesterov=False, maximize=False,
         )  # fmt: skip
-        for index, buffer in zip(trained, velocity, strict=True):
-            self.velocity[index] = buffer
         clear_gradients(self.parameters)
 
 

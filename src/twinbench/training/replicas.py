@@ -100,7 +100,8 @@ class Replicas(ABC):
     def state(self) -> dict[str, Tensor]:
         """Return the best weights where some were kept, else the present ones, stacked to (R, …) on the CPU."""
         states = [best or self.weights(r) for r, best in enumerate(self.best)]
-        return {name: torch.stack([state[name] for state in states]).cpu() for name in states[0]}
+        # On the CPU before they are stacked: those that came from a checkpoint are there already.
+        return {name: torch.stack([state[name].cpu() for state in states]) for name in states[0]}
 
 
 class LoopReplicas(Replicas):

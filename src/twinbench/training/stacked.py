@@ -1,14 +1,14 @@
 """Replicas trained all at once, as one module with stacked weights (`architectures.stacking`)."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from twinbench.architectures.stacking import seed_dropout, stack
-from twinbench.data.tensors import join
+from twinbench.data.tensors import Split, join
 from twinbench.training.objectives import loss_parts, weighted
 from twinbench.training.optimizers import make_optimizer
 from twinbench.training.replicas import EVALUATION_BATCH, Replicas, evaluate_model, grouped, set_trained_parts
@@ -32,6 +32,7 @@ class StackedReplicas(Replicas):
         self.optimizer = make_optimizer(self.model.parameters(), self.training["optimizer"])
         self.members = np.arange(len(models))  # which replicas are in the stack, in its order
         self.ended: dict[int, dict[str, Tensor]] = {}  # the weights of the others
+        self.in_turn: dict[str, Split] = {}  # splits as the stack evaluates them; they change when a replica leaves
         self.splits = {name: join([splits[name] for splits in self.data]) for name in self.data[0]}
 
     def train_epoch(self, epoch: int, active: np.ndarray) -> np.ndarray:
@@ -48,7 +49,8 @@ class StackedReplicas(Replicas):
             generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         seed_dropout(self.model, generators)
         torch.manual_seed(seeds[0])  # in case a forward draws by itself
-        self._step_through(self._batches("train", order, self.training["batch_size"]), stage.weights)
+        size = self.training["batch_size"]
+        self._step_through(self._take("train", order, size).batches(size * len(self.members)), stage.weights)
         if device.type == "cuda":
             torch.cuda.synchronize()
         return np.where(active, (time.perf_counter() - start) / len(self.members), 0)
@@ -62,18 +64,20 @@ class StackedReplicas(Replicas):
 
     def evaluate(self, split: str, epoch: int, active: np.ndarray) -> list[dict[str, float]]:
         count = len(self.members)
-        order = torch.arange(len(self.data[0][split].target)).expand(count, -1)
-        batches = self._batches(split, order, EVALUATION_BATCH)
+        if split not in self.in_turn:
+            order = torch.arange(len(self.data[0][split].target)).expand(count, -1)
+            self.in_turn[split] = self._take(split, order, EVALUATION_BATCH)
+        batches = self.in_turn[split].batches(EVALUATION_BATCH * count)
         found = evaluate_model(self.model, batches, self.stage(epoch).weights, self.decision, count)
         scores = dict(zip(self.members, found, strict=True))
         return [scores[r] if active[r] else {} for r in range(len(self.data))]
 
-    def _batches(self, split: str, order: Tensor, size: int) -> Iterator[Batch]:
-        """Yield batches of ``size`` pairs of every member, one member's after the other's; order (members, N)."""
-        merged, count = self.splits[split], len(self.members)
+    def _take(self, split: str, order: Tensor, size: int) -> Split:
+        """Return the members' pairs in their orders (members, N): ``size`` of each, one member's after the other's."""
+        merged = self.splits[split]
         rows = order + order.shape[1] * torch.from_numpy(self.members).unsqueeze(1)
         index = torch.cat([batch.flatten() for batch in rows.split(size, dim=1)]).to(merged.target.device)
-        return merged.take(index).batches(size * count)
+        return merged.take(index)
 
     def weights(self, replica: int) -> dict[str, Tensor]:
         if replica in self.ended:
@@ -92,6 +96,7 @@ class StackedReplicas(Replicas):
             if tensor.dim():  # all but the optimiser's counts of steps
                 tensor.data = tensor.data[places]
         self.members = members
+        self.in_turn.clear()
 
     def checkpoint(self) -> dict[str, Tensor]:
         parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state()}
