@@ -74,10 +74,10 @@ def test_stacked_is_the_loop(name, optimizer):
 @pytest.mark.parametrize("name", sorted(architectures()))
 def test_a_step_in_float32_is_the_loops(name):
     # Other kernels compute float32 than float64. One step of SGD with a rate of 1, without momentum: what it changes are
-    # gradients, which sum hundreds of products in other orders. They agree to a thousandth of a tensor's largest, or to
-    # 1e-5 where, as before a batch norm, they would be 0. ResNet-18's last batch norms see 16 rows of one pixel, which
-    # magnifies rounding: 2 % was seen.
-    share = 0.05 if name.startswith("resnet18") else 0.001
+    # gradients, which sum hundreds of products in other orders. As vectors they agree to a thousandth of their
+    # length, or to 1e-5 an element where, as before a batch norm, they would be 0. ResNet-18's last batch norms see 16
+    # rows of one pixel, which magnifies rounding: 0.7 % was seen.
+    share = 0.02 if name.startswith("resnet18") else 0.001
     settings = {"optimizer": {"name": "sgd", "lr": 1.0, "momentum": 0.0, "decay": 1.0}, "epochs": 1, "batch_size": 8}
     build = architectures()[name].build
     trained = [
@@ -88,10 +88,8 @@ def test_a_step_in_float32_is_the_loops(name):
         torch.manual_seed(r)
         for key, parameter in build().named_parameters():
             stacked, loop = (parameter.detach() - state[key][r] for state in trained)
-            tolerance = share * loop.abs().max().item() + 1e-5
-            torch.testing.assert_close(
-                stacked, loop, rtol=0, atol=tolerance, msg=lambda text, key=key: f"{key}: {text}"
-            )
+            difference, length = (stacked - loop).norm().item(), loop.norm().item()
+            assert difference <= share * length + 1e-5 * loop.numel() ** 0.5, key
 
 
 @pytest.mark.parametrize("name", ["dense-twin", "twin-lenet", "parameter-budget"])
