@@ -33,7 +33,7 @@ def main() -> None:
     """Fill the page with what there is."""
     paths = [path for path in sorted(RESULTS.glob("*.md")) if path.stem in TABLES]
     tables = {path.stem: path.read_text(encoding="utf-8").strip() for path in paths}
-    if (figure := RESULTS / FIGURE).exists():
+    if "scaling" in tables and (figure := RESULTS / FIGURE).exists():
         shutil.copy(figure, PAGE.with_name(f"performance-{FIGURE}"))
         tables["scaling"] = (
             f"![Seconds over training pairs and over rounds](performance-{FIGURE})\n\n{tables['scaling']}"

@@ -112,6 +112,7 @@ def test_the_budget_of_parameters_is_kept():
 def test_batch_norm_and_a_batch_of_one_pair():
     _check_batches(build("twin-lenet"), pairs=129, batch_size=127)
     _check_batches(build("dense-twin"), pairs=129, batch_size=128)  # has no batch norm
+    _check_batches(build("conv-resnet-selu"), pairs=129, batch_size=128)  # has it over maps alone
     for pairs, batch_size in ((129, 128), (3, 1)):
         with pytest.raises(
             DataError, match=f"^training.batch_size {batch_size}: of {pairs} training pairs .* holds one"
@@ -168,7 +169,14 @@ def test_input_convolution_is_torchs(channels, kernel, padding):
 
 @pytest.mark.parametrize(
     "options",
-    [{"stride": 2}, {"dilation": 2}, {"groups": 2}, {"bias": False}, {"padding": 1, "padding_mode": "reflect"}],
+    [
+        {"stride": 2},
+        {"padding": "same"},
+        {"dilation": 2},
+        {"groups": 2},
+        {"bias": False},
+        {"padding": 1, "padding_mode": "reflect"},
+    ],
     ids=lambda options: next(reversed(options)),
 )
 def test_input_convolution_leaves_what_is_no_product_of_patches_to_torch(options):

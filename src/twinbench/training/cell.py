@@ -14,6 +14,7 @@ from torch import nn
 
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import count_parameters, forward_flops
+from twinbench.architectures.registry import IMAGE
 from twinbench.data.tensors import Split, load_splits
 from twinbench.files import DataError, read_parquet, read_tensors, whole
 from twinbench.gpu_slots import claim_gpu
@@ -65,7 +66,11 @@ def train_cell(
     architecture = architectures()[cell["architecture"]]
     example = architecture.build(**cell["options"])
     _check_budget(example, cell["parameter_budget"])
-    _check_batches(example, len(next(iter(data.values()))["train"].target), cell["training"]["batch_size"])
+    _check_batches(
+        architecture.build(**cell["options"]),
+        len(next(iter(data.values()))["train"].target),
+        cell["training"]["batch_size"],
+    )
     imported = read_tensors(pretrained) if pretrained else None
 
     def build() -> nn.Module:
@@ -139,12 +144,13 @@ def _check_budget(model: torch.nn.Module, budget: int | None) -> None:
 
 
 def _check_batches(model: nn.Module, pairs: int, batch_size: int) -> None:
-    smallest = pairs % batch_size or batch_size
-    if smallest == 1 and any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in model.modules()):
-        raise DataError(
-            f"training.batch_size {batch_size}: of {pairs:,} training pairs an epoch's last batch holds one, and this "
-            "model has batch norm, which needs two"
-        )
+    if (pairs % batch_size or batch_size) > 1:
+        return
+    try:
+        model.train()(torch.zeros(1, 2, IMAGE, IMAGE))
+    except ValueError as error:  # batch norm that sees a single value; one over maps, or over both images, does not
+        message = f"training.batch_size {batch_size}: of {pairs:,} training pairs an epoch's last batch holds one"
+        raise DataError(f"{message}, and this model's batch norm needs more") from error
 
 
 def _seeds(seed: int, study: str, fold: str, round_: int, fixed_data: bool) -> ReplicaSeeds:

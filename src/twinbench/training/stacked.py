@@ -43,13 +43,12 @@ class StackedReplicas(Replicas):
         self.optimizer.lr = self.learning_rate(epoch)
         seeds = [self.seeds[r].epoch(epoch) for r in self.members]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        size = len(self.data[0]["train"].target)
-        order = torch.stack([torch.randperm(size, generator=generator) for generator in generators])
+        pairs, size = len(self.data[0]["train"].target), self.training["batch_size"]
+        order = torch.stack([torch.randperm(pairs, generator=generator) for generator in generators])
         if device.type != "cpu":
             generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         seed_dropout(self.model, generators)
         torch.manual_seed(seeds[0])  # in case a forward draws by itself
-        size = self.training["batch_size"]
         self._step_through(self._take("train", order, size).batches(size * len(self.members)), stage.weights)
         if device.type == "cuda":
             torch.cuda.synchronize()
