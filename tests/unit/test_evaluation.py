@@ -130,6 +130,12 @@ def test_fold_selection_does_not_look_at_the_test_split():
     assert select_folds(table).equals(select_folds(flipped))
 
 
+def test_equal_values_have_no_deviation():
+    # pandas gives five times this number a deviation of 3e-17, which would be printed with all its digits.
+    assert Summary.of(pd.Series([0.2497704012021131] * 5)).std == 0
+    assert math.isnan(Summary.of(pd.Series([0.5])).std)
+
+
 def test_summary_and_prediction_interval():
     values = pd.Series([0.90, 0.92, 0.95, 0.91, np.nan])
     summary = Summary.of(values)

@@ -19,7 +19,9 @@ class Summary:
     def of(cls, values: pd.Series) -> "Summary":
         """Summarise values, leaving out NaN."""
         values = values.dropna()
-        return cls(float(values.mean()), float(values.std(ddof=1)), len(values))
+        # Equal values, as the seconds of rounds trained together, would have a deviation of rounding errors.
+        std = 0.0 if len(values) > 1 and values.nunique() == 1 else float(values.std(ddof=1))
+        return cls(float(values.mean()), std, len(values))
 
     def confidence_interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return Student's interval for the mean: mean ± t · std / √n; NaN for fewer than two values."""
