@@ -20,7 +20,8 @@ class Summary:
         """Summarise values, leaving out NaN."""
         values = values.dropna()
         # Equal values, as the seconds of rounds trained together, would have a deviation of rounding errors.
-        std = 0.0 if len(values) > 1 and values.nunique() == 1 else float(values.std(ddof=1))
+        constant = len(values) > 1 and values.max() == values.min()
+        std = 0.0 if constant else float(values.std(ddof=1))
         return cls(float(values.mean()), std, len(values))
 
     def confidence_interval(self, confidence: float = 0.95) -> tuple[float, float]:
