@@ -196,6 +196,7 @@ def test_what_cannot_be_stacked_is_named_and_trained_in_a_loop(build, message):
 def test_the_choice():
     build = {name: entry.build for name, entry in architectures().items()}
     assert choose(build["dense-twin"], CPU, 1) is StackedReplicas
+    assert choose(build["mlp-selu"], CPU, 128) is StackedReplicas
     assert choose(build["dense-twin"], CPU, 1000) is LoopReplicas
     assert choose(build["twin-lenet"], CPU, 128) is LoopReplicas
     assert choose(build["twin-lenet"], torch.device("cuda"), 128) is StackedReplicas
