@@ -74,6 +74,12 @@ def with_loader(task: Task) -> Ours:
     return Ours(LoopReplicas, task, task.build, data)
 
 
+def with_torchs_layers(task: Task) -> Ours:
+    """Return a job with torch's own layers, whose maps and weights lie in the default layout."""
+    replicas.lay_out = lambda model: model  # in this process alone
+    return with_nets(torchs_layers, task)
+
+
 def with_nets(change: Callable[[nn.Module], nn.Module], task: Task) -> Ours:
     """Return a job whose nets are changed."""
     prepare(threads=1)
@@ -83,7 +89,7 @@ def with_nets(change: Callable[[nn.Module], nn.Module], task: Task) -> Ours:
 VARIANTS: dict[str, Way] = {
     "as it is": WAYS["loop"],
     "default memory and denormals": without_settings,
-    "torch's layers, default layout": partial(with_nets, torchs_layers),
+    "torch's layers, default layout": with_torchs_layers,
     "a call an image": partial(with_nets, called_twice),
     "torch.optim, unfused": without_optimizer,
     "batches from a DataLoader": with_loader,

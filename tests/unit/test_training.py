@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from twinbench.architectures.catalog import architectures
@@ -243,6 +244,39 @@ def test_a_first_gradient_may_come_late(momentum):
             optimizer.step()
         optimizers[1].zero_grad()
         assert [p.tolist() for p in ours] == [pytest.approx(p.tolist(), rel=1e-6) for p in theirs]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reference"),
+    [
+        ({"name": "adam", "lr": 0.01}, lambda p: torch.optim.Adam(p, lr=0.01)),
+        ({"name": "sgd", "lr": 0.1, "momentum": 0.5}, lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.5)),
+    ],
+)
+def test_optimizers_of_weights_in_channels_last(settings, reference):
+    torch.manual_seed(0)
+    dense, weights = torch.randn(3), torch.randn(4, 3, 2, 2)
+    ours = [nn.Parameter(dense), nn.Parameter(weights.contiguous(memory_format=torch.channels_last))]
+    theirs = [nn.Parameter(dense.clone()), nn.Parameter(weights.clone())]
+    factor = torch.randn(4, 3, 2, 2)
+    for parameters, optimizer in ((ours, make_optimizer(ours, settings)), (theirs, reference(theirs))):
+        for _ in range(3):
+            (parameters[0].square().sum() + (parameters[1] * factor).square().sum()).backward()
+            optimizer.step()
+            for parameter in parameters:
+                parameter.grad = None
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)
+    assert ours[1].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_weights_in_channels_last_are_saved_in_the_default_layout(data, tmp_path):
+    trained = replicas(data[:2], architectures()["conv-twin"].build)
+    (first, large) = (layer.weight for layer in trained.models[0].modules() if isinstance(layer, nn.Conv2d))
+    assert (first.is_contiguous(), large.is_contiguous()) == (True, False)
+    save_file(trained.state(), tmp_path / "weights.safetensors")
+    (name,) = (name for name, weight in trained.models[1].named_parameters() if weight.shape == large.shape)
+    assert torch.equal(load_file(tmp_path / "weights.safetensors")[name][0], large)
 
 
 class KilledError(Exception):

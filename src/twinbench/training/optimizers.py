@@ -38,10 +38,11 @@ class Adam:
             self.counts += 1
         else:
             torch._foreach_add_([self.steps[index] for index in trained], 1)  # indexing would move indices to a GPU
-        gradients = [self.parameters[index].grad for index in trained]
         parameters, first, second, steps = (
             [tensors[index] for index in trained] for tensors in (self.parameters, self.first, self.second, self.steps)
         )
+        gradients = [parameter.grad for parameter in parameters]
+        parameters, gradients, first, second = in_memory_order(parameters, gradients, first, second)
         torch._fused_adam_(
             parameters, gradients, first, second, [], steps, amsgrad=False, beta1=0.9, beta2=0.999, lr=self.lr,
             weight_decay=0.0, eps=1e-8, maximize=False,
@@ -74,17 +75,32 @@ class SGD:
             for index in trained:
                 if self.velocity[index] is None:
                     self.velocity[index] = torch.zeros_like(self.parameters[index])
-        velocity = [self.velocity[index] for index in trained]
+        parameters, velocity = ([tensors[index] for index in trained] for tensors in (self.parameters, self.velocity))
+        gradients = [parameter.grad for parameter in parameters]
+        parameters, gradients, velocity = in_memory_order(parameters, gradients, velocity)
         sgd(
-            [self.parameters[index] for index in trained], [self.parameters[index].grad for index in trained], velocity,
-            fused=True, has_sparse_grad=False, weight_decay=0.0, momentum=self.momentum, lr=self.lr, dampening=0.0,
-            nesterov=False, maximize=False,
+            parameters, gradients, velocity, fused=True, has_sparse_grad=False, weight_decay=0.0,
+            momentum=self.momentum, lr=self.lr, dampening=0.0, nesterov=False, maximize=False,
         )  # fmt: skip
         clear_gradients(self.parameters)
 
 
 def _numbered(**lists: list[Tensor | None]) -> dict[str, Tensor]:
     return {f"{name}.{i}": t for name, tensors in lists.items() for i, t in enumerate(tensors) if t is not None}
+
+
+def in_memory_order(parameters: list[Tensor], *others: list[Tensor | None]) -> list[list[Tensor | None]]:
+    """Return lists of parameters and of what belongs to them, those in channels_last as contiguous views.
+
+    torch's kernels copy what is not contiguous, there and back.
+    """
+    other = {i for i, p in enumerate(parameters) if p.dim() == 4 and not p.is_contiguous()}
+    if not other:
+        return [parameters, *others]
+    return [
+        [t.permute(0, 2, 3, 1) if i in other and t is not None else t for i, t in enumerate(tensors)]
+        for tensors in (parameters, *others)
+    ]
 
 
 def clear_gradients(parameters: Iterable[Tensor]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from twinbench.architectures.layers import lay_out
 from twinbench.data.tensors import Split
 from twinbench.training.objectives import count_correct, loss_parts, weighted
 from twinbench.training.optimizers import make_optimizer
@@ -101,7 +102,7 @@ class Replicas(ABC):
         """Return the best weights where some were kept, else the present ones, stacked to (R, …) on the CPU."""
         states = [best or self.weights(r) for r, best in enumerate(self.best)]
         # On the CPU before they are stacked: those that came from a checkpoint are there already.
-        return {name: torch.stack([state[name].cpu() for state in states]) for name in states[0]}
+        return {name: torch.stack([state[name].cpu() for state in states]).contiguous() for name in states[0]}
 
 
 class LoopReplicas(Replicas):
@@ -110,7 +111,7 @@ class LoopReplicas(Replicas):
     name = "loop"
 
     def take(self, models: list[nn.Module]) -> None:
-        self.models = models
+        self.models = [lay_out(model) for model in models]
         self.optimizers = [make_optimizer(model.parameters(), self.training["optimizer"]) for model in models]
 
     def train_epoch(self, epoch: int, active: np.ndarray) -> np.ndarray:
