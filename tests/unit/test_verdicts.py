@@ -67,16 +67,26 @@ def test_shared_pairs_add_the_sampling_noise_of_both_test_sets():
 
 def test_one_round_is_judged_by_the_spread_of_its_folds():
     validation = {str(fold): 0.5 + fold / 10 for fold in range(5)}  # fold 4 is selected
-    test = dict(zip(validation, [0.88, 0.90, 0.91, 0.89, 0.92], strict=True))
+    test = dict(zip(validation, [0.78, 0.80, 0.81, 0.79, 0.82], strict=True))
     metrics = pd.concat(
         [rows([value], split=split, fold=fold) for split, values in (("validation", validation), ("test", test)) for fold, value in values.items()]
     )  # fmt: skip
     results = Measured(metrics, pd.DataFrame(), protocol(folds=5), smaller=False)
-    assert results.values("m", "accuracy", "test").tolist() == [0.92]
+    assert results.values("m", "accuracy", "test").tolist() == [0.82]
     assert results.values("m", "accuracy", "validation").tolist() == list(validation.values())
     low, high = results.judge("m", PUBLISHED).interval
-    variance = pd.Series(test).var(ddof=1) * 2 + 2 * 0.92 * 0.08 / 500
-    assert (low, high) == pytest.approx(stats.t.interval(0.95, 4, loc=0.92, scale=math.sqrt(variance)))
+    variance = pd.Series(test).var(ddof=1) * 2 + 2 * 0.82 * 0.18 / 500
+    assert (low, high) == pytest.approx(stats.t.interval(0.95, 4, loc=0.82, scale=math.sqrt(variance)))
+
+
+def test_the_interval_of_a_share_ends_at_all_pairs():
+    values = [0.95, 0.99, 0.96, 1.0, 0.94]  # their normal interval ends above 1
+    high, low = (
+        measured(values).judge("m", PUBLISHED | {"metric": metric}).interval for metric in ("accuracy", "error")
+    )
+    assert 0.8 < high[0] < 0.95
+    assert high[1] == 1
+    assert low == pytest.approx((0, 1 - high[0]))
 
 
 def test_the_table_names_verdict_reason_and_difference():

@@ -74,6 +74,8 @@ class Measured:
         interval = Summary(ours.mean, spread.std, ours.n).prediction_interval(
             of=published["n"], freedom=spread.n - 1, noise=noise
         )
+        if metric in RATES:  # a share, which the normal distribution does not know
+            interval = (max(interval[0], 0.0), min(interval[1], 1.0))
         if published["value"] > interval[1]:
             return Verdict("lower", interval=interval)
         return Verdict("higher" if published["value"] < interval[0] else "reproduced", interval=interval)
