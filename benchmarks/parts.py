@@ -119,7 +119,7 @@ def main() -> None:
     tables = []
     for name in arguments.models:
         tasks = dict.fromkeys(VARIANTS, task_of(name))
-        tables.append(interleaved(tasks, arguments.repetitions, VARIANTS, seconds=12).assign(name=name))
+        tables.append(interleaved(tasks, arguments.repetitions, VARIANTS, seconds=40).assign(name=name))
         print(f"{name} done", flush=True)
     rows = pd.concat(tables, ignore_index=True)
     write("parts", rows, text(rows))
