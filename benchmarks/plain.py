@@ -15,10 +15,11 @@ from twinbench.architectures import layers
 from twinbench.architectures.twin import Twin
 from twinbench.data.tensors import Split
 from twinbench.training.objectives import decide
-from twinbench.training.replicas import EVALUATION_BATCH, set_trained_parts
+from twinbench.training.replicas import set_trained_parts
 from twinbench.training.schedule import stage_at
 
 Batch = tuple[Tensor, Tensor, Tensor]  # pairs (B, 2, 14, 14), targets (B,), digits (B, 2)
+EVALUATION_BATCH = 250  # pairs: whole splits of 1,000 in few batches
 
 
 class PlainTwin(nn.Module):

@@ -97,15 +97,14 @@ CELL = "cells/twin-lenet/plain/fold-all/rounds-0-1"
 
 
 @pytest.mark.parametrize(
-    ("victim", "target", "reader"),
+    ("victim", "damage", "target", "reader"),
     [
-        ("pairs/twin-lenet/rounds-0-1.parquet", f"{CELL}/weights.safetensors", "train"),
-        (f"{CELL}/weights.safetensors", "predictions/twin-lenet/plain.parquet", "evaluate"),
-        ("predictions/twin-lenet/plain.parquet", "studies/twin-lenet/metrics.parquet", "aggregate"),
+        ("pairs/twin-lenet/rounds-0-1.parquet", "cut", f"{CELL}/weights.safetensors", "train"),
+        (f"{CELL}/weights.safetensors", "garbage", "predictions/twin-lenet/plain.parquet", "evaluate"),
+        ("predictions/twin-lenet/plain.parquet", "cut", "studies/twin-lenet/metrics.parquet", "aggregate"),
     ],
-)
-@pytest.mark.parametrize("damage", ["cut", "garbage"])
-def test_a_file_damaged_between_runs_is_named_and_its_reader_fails(finished, victim, target, reader, damage):
+)  # either damage of either kind of file: tests/unit/test_files.py
+def test_a_file_damaged_between_runs_is_named_and_its_reader_fails(finished, victim, damage, target, reader):
     path = finished.folder / "results/smoke" / victim
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"\x00garbage" * 100)

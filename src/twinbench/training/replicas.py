@@ -16,7 +16,8 @@ from twinbench.training.optimizers import make_optimizer
 from twinbench.training.schedule import Stage, stage_at
 
 # Pairs of a replica evaluated at once: enough to fill the machine, few enough that a layer's output stays in the cache.
-EVALUATION_BATCH = 250
+# 250 take 1.09 times as long for twin-lenet, 1.07 for a residual net, 0.97 for ResNet-18 (docs/performance.md).
+EVALUATION_BATCH = 125
 
 
 @dataclass(frozen=True)
