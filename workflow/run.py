@@ -83,5 +83,8 @@ def tidy_up() -> None:
 
 if __name__ == "__main__":
     tidy_up()
-    # The bin folder of this very Python: no shell needs to have activated it.
-    sys.exit(subprocess.call([Path(sys.executable).with_name("snakemake"), *sys.argv[1:]], cwd=ROOT))
+    os.chdir(ROOT)
+    # The bin folder of this very Python: no shell needs to have activated it. Snakemake takes this process over, so
+    # that Ctrl-C, or a signal to it alone, is Snakemake's to handle: it ends its jobs and unlocks.
+    snakemake = Path(sys.executable).with_name("snakemake")
+    os.execv(snakemake, [str(snakemake), *sys.argv[1:]])

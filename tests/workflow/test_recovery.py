@@ -81,12 +81,13 @@ def test_a_second_run_beside_a_living_one_is_refused(finished):
     assert "100%" in first.communicate(timeout=300)[0]
 
 
-def test_sigterm_ends_the_jobs_too(finished):
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_jobs_too(finished, ending):
     (finished.folder / "results/smoke/cells/twin-lenet/plain/fold-all/rounds-0-1/record.json").unlink()
     run = finished.report(**TWIN)
     wait_for(lambda: processes_in(finished, ".snakemake/scripts"))
-    os.killpg(run.pid, signal.SIGTERM)
-    run.communicate(timeout=60)
+    os.kill(run.pid, ending)
+    assert "Traceback" not in run.communicate(timeout=60)[0]
     wait_for(lambda: processes_in(finished, ".snakemake/scripts") == [])
     again = finished.report(**TWIN)
     assert again.communicate(timeout=300)[0].count("(100%) done") == 1
