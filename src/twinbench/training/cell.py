@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +67,7 @@ def train_cell(
     architecture = architectures()[cell["architecture"]]
     example = architecture.build(**cell["options"])
     _check_budget(example, cell["parameter_budget"])
-    _check_batches(
-        architecture.build(**cell["options"]),
-        len(next(iter(data.values()))["train"].target),
-        cell["training"]["batch_size"],
-    )
+    _check_batches(example, len(next(iter(data.values()))["train"].target), cell["training"]["batch_size"])
     imported = read_tensors(pretrained) if pretrained else None
 
     def build() -> nn.Module:
@@ -147,7 +144,7 @@ def _check_batches(model: nn.Module, pairs: int, batch_size: int) -> None:
     if (pairs % batch_size or batch_size) > 1:
         return
     try:
-        model.train()(torch.zeros(1, 2, IMAGE, IMAGE))
+        deepcopy(model).train()(torch.zeros(1, 2, IMAGE, IMAGE))
     except ValueError as error:  # batch norm that sees a single value; one over maps, or over both images, does not
         message = f"training.batch_size {batch_size}: of {pairs:,} training pairs an epoch's last batch holds one"
         raise DataError(f"{message}, and this model's batch norm needs more") from error

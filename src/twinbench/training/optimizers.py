@@ -94,11 +94,11 @@ def in_memory_order(parameters: list[Tensor], *others: list[Tensor | None]) -> l
 
     torch's kernels copy what is not contiguous, there and back.
     """
-    other = {i for i, p in enumerate(parameters) if p.dim() == 4 and not p.is_contiguous()}
-    if not other:
+    turned = {i for i, p in enumerate(parameters) if p.dim() == 4 and not p.is_contiguous()}
+    if not turned:
         return [parameters, *others]
     return [
-        [t.permute(0, 2, 3, 1) if i in other and t is not None else t for i, t in enumerate(tensors)]
+        [t.permute(0, 2, 3, 1) if i in turned and t is not None else t for i, t in enumerate(tensors)]
         for tensors in (parameters, *others)
     ]
 
