@@ -3,8 +3,11 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from scipy import stats
+
+from twinbench.config.fields import RATES
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,15 @@ class Summary:
         variance = self.std**2 * (1 / of + 1 / self.n) + noise
         half = stats.t.ppf((1 + confidence) / 2, freedom) * math.sqrt(variance)
         return self.mean - half, self.mean + half
+
+
+def possible(interval: tuple[float, float], metric: str) -> tuple[float, float]:
+    """Return an interval cut to what the metric can be: a share from 0 to 1, a loss or seconds from 0; NaN stays.
+
+    Student's distribution, which the intervals of this module come from, knows no such ends.
+    """
+    low, high = np.clip(interval, 0.0, 1.0 if metric in RATES else np.inf)
+    return float(low), float(high)
 
 
 def select_folds(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from twinbench.config.fields import RATES
-from twinbench.evaluation.statistics import Summary, reported
+from twinbench.evaluation.statistics import Summary, possible, reported
 
 # How a published quantity is named in metrics.parquet; an error is 1 − the accuracy.
 MEASURED = {
@@ -74,8 +74,7 @@ class Measured:
         interval = Summary(ours.mean, spread.std, ours.n).prediction_interval(
             of=published["n"], freedom=spread.n - 1, noise=noise
         )
-        if metric in RATES:  # a share, which the normal distribution does not know
-            interval = (max(interval[0], 0.0), min(interval[1], 1.0))
+        interval = possible(interval, metric)
         if published["value"] > interval[1]:
             return Verdict("lower", interval=interval)
         return Verdict("higher" if published["value"] < interval[0] else "reproduced", interval=interval)

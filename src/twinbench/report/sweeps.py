@@ -4,8 +4,7 @@ import math
 
 import pandas as pd
 
-from twinbench.config.fields import RATES
-from twinbench.evaluation.statistics import Summary
+from twinbench.evaluation.statistics import Summary, possible
 from twinbench.evaluation.sweeps import Setting, agreement, best_setting, settings
 from twinbench.report import tables
 
@@ -82,8 +81,7 @@ def _interval(summary: Summary, metric: str) -> str:
     low, high = summary.confidence_interval()
     if math.isnan(low):
         return tables.summary_text(summary, metric)
-    low, high = max(0.0, low), min(1.0, high) if metric in RATES else high
-    low, high = (tables.value_text(end, metric) for end in (low, high))
+    low, high = (tables.value_text(end, metric) for end in possible((low, high), metric))
     return f"{tables.value_text(summary.mean, metric)} (95 % interval {low} to {high}, n = {summary.n})"
 
 
