@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from twinbench.architectures.catalog import architectures
-from twinbench.architectures.stacking import StackError, stack
+from twinbench.architectures.stacked_layers import StackError
+from twinbench.architectures.stacking import stack
 from twinbench.data.tensors import Split
 from twinbench.training.checkpoint import Checkpoint
 from twinbench.training.loop import fit
@@ -17,8 +18,7 @@ from twinbench.training.strategies import choose
 
 ADAM = {"name": "adam", "lr": 0.001, "decay": 0.9}
 MOMENTUM = {"name": "sgd", "lr": 0.01, "momentum": 0.8, "decay": 0.9}
-# The validation loss goes up and down.
-LARGE_STEPS = {"name": "sgd", "lr": 0.3, "momentum": 0.9, "decay": 1.0}
+LARGE_STEPS = {"name": "sgd", "momentum": 0.9, "decay": 1.0}  # the validation loss goes up and down
 CPU = torch.device("cpu")
 
 
@@ -35,7 +35,10 @@ def made_up(replica, pairs, dtype, device=CPU):
     return {"train": split(), "validation": split()}
 
 
-def train(strategy, name, *, count=3, pairs=20, dtype=torch.float64, device=CPU, optimizer=ADAM, data=None, **changes):
+def train(
+    strategy, name, *, count=3, pairs=20, dtype=torch.float64, device=CPU, optimizer=ADAM, data=None, options=None,
+    **changes,
+):  # fmt: skip
     """Train ``count`` replicas of an architecture on made-up pairs; return replicas and outcome."""
     entry = architectures()[name]
     data = data or [made_up(r, pairs, dtype, device) for r in range(count)]
@@ -43,7 +46,7 @@ def train(strategy, name, *, count=3, pairs=20, dtype=torch.float64, device=CPU,
     objective = {head: float(head in entry.heads) for head in ("target", "digits")}
     seeds = [ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 100 * r + epoch) for r in range(len(data))]
     decision = "target" if "target" in entry.heads else "digits"
-    replicas = strategy(lambda: entry.build().to(dtype), data, seeds, training, objective, decision)
+    replicas = strategy(lambda: entry.build(**options or {}).to(dtype), data, seeds, training, objective, decision)
     return replicas, fit(replicas, list(data[0]))
 
 
@@ -68,6 +71,17 @@ def test_stacked_is_the_loop(name, optimizer):
     # order differ by 1e-16, and Adam divides them by gradients that can be as small as its epsilon of 1e-8.
     size = {"count": 2, "pairs": 8, "batch_size": 4, "epochs": 1} if name.startswith("resnet18") else {}
     stacked, loop = (train(strategy, name, optimizer=optimizer, **size) for strategy in (StackedReplicas, LoopReplicas))
+    assert_same(stacked, loop, 1e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "batch_size"),
+    [("dense-twin", 1), ("dense-twin", 8), ("conv-twin", 8), ("parameter-budget", 8), ("twin-lenet", 8)],
+)
+def test_stacked_separate_branches_are_the_loops(name, batch_size):
+    # Those of dense-twin, conv-twin and twin-lenet are stacked as one branch with 2R replicas.
+    settings = {"options": {"shared": False}, "batch_size": batch_size}
+    stacked, loop = (train(strategy, name, **settings) for strategy in (StackedReplicas, LoopReplicas))
     assert_same(stacked, loop, 1e-8)
 
 
@@ -101,9 +115,20 @@ def test_a_replica_does_not_depend_on_how_many_are_stacked(name):
         torch.testing.assert_close(together[key][:2], tensor, rtol=1e-12, atol=1e-12)
 
 
-def test_replicas_stop_early_at_epochs_of_their_own():
-    changes = {"epochs": 12, "early_stopping": {"patience": 2}, "optimizer": LARGE_STEPS, "count": 4}
-    stacked, loop = (train(strategy, "twin-lenet", **changes) for strategy in (StackedReplicas, LoopReplicas))
+STOPPING = pytest.mark.parametrize(
+    ("name", "options", "lr"), [("twin-lenet", {}, 0.3), ("dense-twin", {"shared": False}, 0.1)]
+)
+
+
+def stopping(options, lr):
+    """Settings with which replicas stop early, each at an epoch of its own."""
+    changes = {"epochs": 12, "early_stopping": {"patience": 2}, "count": 4, "options": options}
+    return changes | {"optimizer": LARGE_STEPS | {"lr": lr}}
+
+
+@STOPPING
+def test_replicas_stop_early_at_epochs_of_their_own(name, options, lr):
+    stacked, loop = (train(strategy, name, **stopping(options, lr)) for strategy in (StackedReplicas, LoopReplicas))
     assert len(set(loop[1].epochs.tolist())) > 1, "all stop together: the test tests nothing"
     assert stacked[1].best_epoch.tolist() == loop[1].best_epoch.tolist()
     assert_same(stacked, loop, 1e-6)  # more and larger steps: rounding grows from step to step
@@ -127,14 +152,15 @@ def test_divergence_leaves_the_others_alone():
     assert_same(stacked, loop, 1e-8)
 
 
-def test_a_checkpoint_after_some_ended_is_resumed_bit_identically(tmp_path):
-    changes = {"epochs": 12, "early_stopping": {"patience": 2}, "optimizer": LARGE_STEPS, "count": 4}
-    _, outcome = train(StackedReplicas, "twin-lenet", **changes)
-    stopped, _ = train(StackedReplicas, "twin-lenet", **changes | {"epochs": int(outcome.epochs.min()) + 1})
+@STOPPING
+def test_a_checkpoint_after_some_ended_is_resumed_bit_identically(tmp_path, name, options, lr):
+    changes = stopping(options, lr)
+    _, outcome = train(StackedReplicas, name, **changes)
+    stopped, _ = train(StackedReplicas, name, **changes | {"epochs": int(outcome.epochs.min()) + 1})
     assert stopped.ended
     Checkpoint(tmp_path / "c.safetensors", "key").save(stopped.checkpoint(), {})
     tensors, _ = Checkpoint(tmp_path / "c.safetensors", "key").load()
-    resumed, _ = train(StackedReplicas, "twin-lenet", **changes | {"epochs": 1})
+    resumed, _ = train(StackedReplicas, name, **changes | {"epochs": 1})
     resumed.resume(tensors)
     for replicas in (stopped, resumed):
         replicas.train_epoch(1, np.isin(range(4), stopped.members))

@@ -58,7 +58,7 @@ class StackedReplicas(Replicas):
         """Take a step a batch; nothing here waits for a GPU, or reads a value from it."""
         for pairs, target, digits in batches:
             losses = weighted(loss_parts(self.model(pairs), target, digits, len(self.members)), weights)
-            losses.sum().backward()  # no replica's weights are in another's loss
+            losses.backward(torch.ones_like(losses))  # no replica's weights are in another's loss
             self.optimizer.step()
 
     def evaluate(self, split: str, epoch: int, active: np.ndarray) -> list[dict[str, float]]:
@@ -92,8 +92,8 @@ class StackedReplicas(Replicas):
             self.ended[r] = {name: tensor.clone() for name, tensor in self.weights(r).items()}
         places = torch.from_numpy(np.flatnonzero(np.isin(self.members, members)))
         for tensor in [*self.model.parameters(), *self.model.buffers(), *self.optimizer.state().values()]:
-            if tensor.dim():  # all but the optimiser's counts of steps
-                tensor.data = tensor.data[places]
+            if tensor.dim():  # all but the optimiser's counts of steps; those of separate branches are (2R, …)
+                tensor.data = tensor.data.unflatten(0, (len(self.members), -1))[places].flatten(0, 1)
         self.members = members
         self.in_turn.clear()
 

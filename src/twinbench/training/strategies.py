@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from twinbench.architectures.stacking import StackError, stack
+from twinbench.architectures.stacked_layers import StackError
+from twinbench.architectures.stacking import stack
 from twinbench.training.replicas import LoopReplicas, Replicas
 from twinbench.training.stacked import StackedReplicas
 
