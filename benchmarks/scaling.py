@@ -106,7 +106,7 @@ def table(rows: pd.DataFrame, grows: str, sizes: tuple[int, ...]) -> str:
     lines = []
     for (name, way), of_line in rows[rows["grows"] == grows].groupby(["name", "way"], sort=False):
         lines.append([name, way, *(spread(of_line[of_line["size"] == size]["cpu"]) for size in sizes)])
-    return markdown(["Model", "Way", *(f"{size:,} {grows}" for size in sizes)], lines)
+    return markdown(["Model", "Way", *(f"{size:,} {grows if size > 1 else grows[:-1]}" for size in sizes)], lines)
 
 
 def text(rows: pd.DataFrame) -> str:

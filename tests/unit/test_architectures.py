@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.conftest import ROOT
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import count_parameters, forward_flops
-from twinbench.architectures.layers import SELU, InputConv2d, OnePixelConv2d, lay_out
+from twinbench.architectures.layers import SELU, Flatten, InputConv2d, OnePixelConv2d, lay_out
 from twinbench.architectures.twin import Twin
 from twinbench.config.loading import load_study
 from twinbench.files import DataError
@@ -216,6 +216,18 @@ def test_one_pixel_convolution_is_torchs(size, stride, bias):
     torch.testing.assert_close(*results)
     torch.testing.assert_close(x.grad, y.grad)
     torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_flatten_is_torchs_and_its_gradient_has_the_layout_of_the_maps(layout):
+    x = torch.randn(3, 4, 2, 5).contiguous(memory_format=layout).requires_grad_()
+    maps, gradients = x * 1, []
+    features = Flatten()(maps)
+    maps.register_hook(gradients.append)
+    assert torch.equal(features, maps.flatten(1))
+    features.backward(torch.arange(120.0).view(3, 40))
+    assert torch.equal(x.grad, torch.arange(120.0).view(3, 4, 2, 5))
+    assert gradients[0].stride() == maps.stride()
 
 
 @pytest.mark.parametrize("name", ["resnet18-pair", "resnet18-siamese"])

@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from twinbench.architectures.layers import InputConv2d
+from twinbench.architectures.layers import Flatten, InputConv2d
 from twinbench.architectures.registry import Heads, register
 from twinbench.architectures.twin import Twin
 
@@ -21,7 +21,7 @@ def branch(activation: type[nn.Module]) -> nn.Sequential:
         nn.Conv2d(16, 32, 3),  # 4×4
         activation(),
         nn.AvgPool2d(2),  # 2×2
-        nn.Flatten(),
+        Flatten(),
         nn.Linear(128, 32),
         nn.BatchNorm1d(32),
         activation(),
