@@ -79,7 +79,8 @@ def text(rows: pd.DataFrame, peak: float) -> str:
     intro = (
         f"Processor seconds a round: median (quartiles) of n interleaved epochs times those of the study; {machine()}. "
         f"Wall time was {idle:.2f} times processor time. "
-        f"Peak: {number(peak / 1e9)} GFLOP/s, the fastest square float32 product of {min(SIZES)} to {max(SIZES)} rows."
+        f"Peak: {number(peak / 1e9)} GFLOP/s, the fastest square float32 product of {min(SIZES)} to {max(SIZES)} rows, "
+        "by torch.mm or oneDNN."
     )
     columns = ["Model", "Pairs a step", "Ours", "n", "Plain, s", "Ours, s", "Plain / ours", "Of peak: plain", "ours"]
     tables = [markdown([*columns, "MiB: plain", "ours"], [model_row(of_model, peak) for of_model in models])]

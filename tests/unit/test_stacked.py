@@ -1,13 +1,16 @@
 """Replicas trained all at once against the same replicas one at a time."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from twinbench.architectures.catalog import architectures
-from twinbench.architectures.stacked_layers import StackError
+from twinbench.architectures.stacked_layers import StackedTwin, StackError
 from twinbench.architectures.stacking import stack
+from twinbench.architectures.twin import Twin
 from twinbench.data.tensors import Split
 from twinbench.training.checkpoint import Checkpoint
 from twinbench.training.loop import fit
@@ -39,14 +42,15 @@ def train(
     strategy, name, *, count=3, pairs=20, dtype=torch.float64, device=CPU, optimizer=ADAM, data=None, options=None,
     **changes,
 ):  # fmt: skip
-    """Train ``count`` replicas of an architecture on made-up pairs; return replicas and outcome."""
-    entry = architectures()[name]
+    """Train ``count`` replicas of an architecture, or of what a function makes; return replicas and outcome."""
+    entry = architectures().get(name)
+    build, heads = (partial(entry.build, **options or {}), entry.heads) if entry else (name, ["target"])
     data = data or [made_up(r, pairs, dtype, device) for r in range(count)]
     training = {"epochs": 2, "batch_size": 8, "optimizer": optimizer, "early_stopping": None} | changes
-    objective = {head: float(head in entry.heads) for head in ("target", "digits")}
+    objective = {head: float(head in heads) for head in ("target", "digits")}
     seeds = [ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 100 * r + epoch) for r in range(len(data))]
-    decision = "target" if "target" in entry.heads else "digits"
-    replicas = strategy(lambda: entry.build(**options or {}).to(dtype), data, seeds, training, objective, decision)
+    decision = "target" if "target" in heads else "digits"
+    replicas = strategy(lambda: build().to(dtype), data, seeds, training, objective, decision)
     return replicas, fit(replicas, list(data[0]))
 
 
@@ -79,9 +83,50 @@ def test_stacked_is_the_loop(name, optimizer):
     [("dense-twin", 1), ("dense-twin", 8), ("conv-twin", 8), ("parameter-budget", 8), ("twin-lenet", 8)],
 )
 def test_stacked_separate_branches_are_the_loops(name, batch_size):
-    # Those of dense-twin, conv-twin and twin-lenet are stacked as one branch with 2R replicas.
     settings = {"options": {"shared": False}, "batch_size": batch_size}
     stacked, loop = (train(strategy, name, **settings) for strategy in (StackedReplicas, LoopReplicas))
+    assert_same(stacked, loop, 1e-8)
+    as_one = any(isinstance(module, StackedTwin) for module in stacked[0].model.modules())
+    assert as_one == (name in ("dense-twin", "conv-twin"))  # the others have dropout
+
+
+def branch(*, drop=0.0, norm=nn.Identity):
+    """A branch without dropout, or with two of them: one alone would draw the same masks in any order."""
+    dropouts = [nn.Dropout(drop)] * bool(drop)
+    return nn.Sequential(nn.Flatten(), *dropouts, nn.Linear(196, 12), norm(), nn.ReLU(), *dropouts, nn.Linear(12, 10))
+
+
+class Net(nn.Module):
+    """A twin and one dense layer, as an architecture has them."""
+
+    def __init__(self, *branches):
+        super().__init__()
+        self.branch = Twin(iter(branches).__next__, shared=len(branches) == 1)
+        self.comparison = nn.Linear(20, 2)
+
+    def forward(self, pairs):
+        return {"target": self.comparison(self.branch(pairs).flatten(1))}
+
+
+def in_common():
+    layer = nn.Linear(10, 10)
+    return Net(*(nn.Sequential(branch(), layer) for _ in range(2)))
+
+
+@pytest.mark.parametrize(
+    ("build", "as_one"),
+    [
+        (lambda: Net(branch(), branch()), True),
+        (lambda: Net(branch(norm=lambda: nn.BatchNorm1d(12)), branch(norm=lambda: nn.BatchNorm1d(12))), True),
+        (lambda: Net(branch(drop=0.5), branch(drop=0.5)), False),
+        (lambda: Net(branch(), branch(norm=nn.ELU)), False),
+        (in_common, False),
+    ],
+    ids=["plain", "batch norm", "dropout", "two structures", "a common layer"],
+)
+def test_branches_are_stacked_as_one_where_that_changes_nothing(build, as_one):
+    stacked, loop = (train(strategy, build, count=2) for strategy in (StackedReplicas, LoopReplicas))
+    assert any(isinstance(module, StackedTwin) for module in stacked[0].model.modules()) == as_one
     assert_same(stacked, loop, 1e-8)
 
 
@@ -164,8 +209,8 @@ def test_a_checkpoint_after_some_ended_is_resumed_bit_identically(tmp_path, name
     resumed.resume(tensors)
     for replicas in (stopped, resumed):
         replicas.train_epoch(1, np.isin(range(4), stopped.members))
-    for name, tensor in stopped.checkpoint().items():
-        assert torch.equal(resumed.checkpoint()[name], tensor), name
+    for key, tensor in stopped.checkpoint().items():
+        assert torch.equal(resumed.checkpoint()[key], tensor), key
 
 
 class Reordering(nn.Module):
@@ -228,12 +273,12 @@ def test_the_choice():
     assert choose(build["twin-lenet"], torch.device("cuda"), 128) is StackedReplicas
 
 
-def on_meta(name):
+def on_meta(name, **changes):
     """Stacked replicas that ended an epoch on a processor, and are then moved to torch's meta device, and a batch there.
 
     Tensors of the meta device have shapes and no values: an operation whose result a program waits for fails.
     """
-    replicas, _ = train(StackedReplicas, name, dtype=torch.float32, epochs=1)
+    replicas, _ = train(StackedReplicas, name, dtype=torch.float32, epochs=1, **changes)
     replicas.model.to("meta")
     replicas.optimizer = make_optimizer(replicas.model.parameters(), ADAM)
     set_trained_parts(replicas.model, None)
@@ -241,9 +286,14 @@ def on_meta(name):
     return replicas, tuple(tensor.to("meta") for tensor in (split.pairs, split.target, split.digits))
 
 
-@pytest.mark.parametrize("name", sorted(architectures()))
-def test_no_step_waits_for_a_value(name):
-    replicas, batch = on_meta(name)
+ONE_PAIR = {"pairs": 1, "batch_size": 1, "options": {"shared": False}}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [*((name, {}) for name in sorted(architectures())), ("dense-twin", ONE_PAIR)]
+)
+def test_no_step_waits_for_a_value(name, changes):
+    replicas, batch = on_meta(name, **changes)
     replicas._step_through([batch, batch], dict.fromkeys(architectures()[name].heads, 1.0))
     assert all(moment.is_meta for moment in replicas.optimizer.first)
 

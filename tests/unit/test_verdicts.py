@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from twinbench.evaluation.statistics import possible
 from twinbench.evaluation.verdicts import Measured
 from twinbench.report import tables
 
@@ -87,6 +88,10 @@ def test_the_interval_of_a_share_ends_at_all_pairs():
     assert 0.8 < high[0] < 0.95
     assert high[1] == 1
     assert low == pytest.approx((0, 1 - high[0]))
+
+
+def test_the_interval_of_a_loss_ends_at_0_alone():
+    assert possible((-0.1, 1.3), "loss") == (0, 1.3)
 
 
 def test_the_table_names_verdict_reason_and_difference():

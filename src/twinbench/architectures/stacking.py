@@ -63,7 +63,7 @@ def _stacked_form(modules: Sequence[nn.Module]) -> nn.Module | None:
     for cls in type(first).__mro__:
         if cls in STACKED:
             return STACKED[cls](modules)
-    if isinstance(first, Twin) and _independent(first):
+    if _one_branch_serves(first):
         return StackedTwin(_stack([branch for twin in modules for branch in twin.branches], {}))
     own = [*first.parameters(recurse=False), *first.buffers(recurse=False)]
     if own or isinstance(first, nn.modules.dropout._DropoutNd):
@@ -71,14 +71,18 @@ def _stacked_form(modules: Sequence[nn.Module]) -> nn.Module | None:
     return None
 
 
-def _independent(twin: Twin) -> bool:
-    """Whether there are two branches without a common module, and without dropout.
+def _one_branch_serves(module: nn.Module) -> bool:
+    """Whether this is a twin whose two branches differ in nothing but their weights, and have no dropout.
 
     A replica draws the left branch's masks before the right one's, and as one branch they would take turns.
     """
-    modules = [module for branch in twin.branches for module in branch.modules()]
-    dropout = any(isinstance(module, nn.modules.dropout._DropoutNd) for module in modules)
-    return len(twin.branches) == 2 and len(set(modules)) == len(modules) and not dropout
+    if type(module) is not Twin or len(module.branches) != 2:
+        return False
+    left, right = module.branches
+    modules = [*left.modules(), *right.modules()]
+    apart = len(set(modules)) == len(modules) and any(True for _ in left.parameters())
+    dropout = any(isinstance(layer, nn.modules.dropout._DropoutNd) for layer in modules)
+    return repr(left) == repr(right) and apart and not dropout
 
 
 def _images(models: Sequence[nn.Module]) -> Tensor:

@@ -56,7 +56,7 @@ class Summary:
 
 
 def possible(interval: tuple[float, float], metric: str) -> tuple[float, float]:
-    """Return an interval cut to what the metric can be: a share from 0 to 1, a loss or seconds from 0; NaN stays.
+    """Return an interval cut to what the metric can be: a share from 0 to 1, a loss from 0 on; NaN stays.
 
     Student's distribution, which the intervals of this module come from, knows no such ends.
     """
