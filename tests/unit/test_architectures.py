@@ -160,13 +160,14 @@ def test_selu_is_torchs(capability, monkeypatch):
     assert ours.is_contiguous(memory_format=torch.channels_last)
 
 
-# As a convolution (two channels, 4×4) and as a product of patches.
+# As a product of patches where there are at most 9 weights an output and at least 16 outputs, else as a convolution.
 @pytest.mark.parametrize(
-    ("channels", "kernel", "padding"), [(2, 4, 2), (2, (2, 3), (1, 0)), (1, 3, 0), (1, 5, 2), (2, 1, 0)]
+    ("channels", "outputs", "kernel", "padding"),
+    [(1, 16, 3, 0), (1, 17, (2, 3), (1, 0)), (2, 16, 1, 0), (1, 8, 3, 2), (1, 16, 5, 2), (2, 16, 4, 2), (1, 1, 1, 0)],
 )
-def test_input_convolution_is_torchs(channels, kernel, padding):
+def test_input_convolution_is_torchs(channels, outputs, kernel, padding):
     torch.manual_seed(0)
-    ours, theirs = (cls(channels, 16, kernel, padding=padding) for cls in (InputConv2d, nn.Conv2d))
+    ours, theirs = (cls(channels, outputs, kernel, padding=padding) for cls in (InputConv2d, nn.Conv2d))
     theirs.load_state_dict(ours.state_dict())
     images = pairs()[:, :channels]
     maps, expected = ours(images), theirs(images)
@@ -194,10 +195,12 @@ def test_input_convolution_is_torchs(channels, kernel, padding):
 )
 def test_input_convolution_leaves_what_is_no_product_of_patches_to_torch(options):
     torch.manual_seed(0)
-    ours, theirs = (cls(2, 16, 3, **options) for cls in (InputConv2d, nn.Conv2d))
+    channels = options.get("groups", 1)
+    ours, theirs = (cls(channels, 16, 3, **options) for cls in (InputConv2d, nn.Conv2d))
     theirs.load_state_dict(ours.state_dict())
-    maps = ours(pairs())
-    torch.testing.assert_close(maps, theirs(pairs()))
+    images = pairs()[:, :channels]
+    maps = ours(images)
+    torch.testing.assert_close(maps, theirs(images))
     assert maps.is_contiguous(memory_format=torch.channels_last)
 
 
