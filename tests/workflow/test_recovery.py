@@ -83,6 +83,7 @@ def test_a_second_run_beside_a_living_one_is_refused(finished):
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_jobs_too(finished, ending):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and their children
     (finished.folder / "results/smoke/cells/twin-lenet/plain/fold-all/rounds-0-1/record.json").unlink()
     run = finished.report(**TWIN)
     wait_for(lambda: processes_in(finished, ".snakemake/scripts"))
