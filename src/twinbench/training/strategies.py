@@ -19,10 +19,10 @@ def choose(build: Callable[[], nn.Module], device: torch.device, batch_size: int
 
     - A GPU: stacked, because the kernels of one small replica leave most of it idle. Not measured yet.
     - A processor, no convolutions, at most `FEW_PAIRS` pairs a step: stacked, because calling an operation costs as
-      much as its work. Ten rounds at once are 4.8 times as fast as a loop for dense-twin (1 pair a step), 2.1 times for
+      much as its work. Ten rounds at once are 4.7 times as fast as a loop for dense-twin (1 pair a step), 2.3 times for
       mlp-selu (128), and 1.2 times for the 146,588 parameters of mlp-relu (100); two rounds of these two 1.3 and 1.1.
     - A processor and convolutions: a loop, whose layers keep the layout that they like. Stacked, twin-lenet (128 pairs)
-      takes 1.7 times as long, conv-twin (5 pairs) 1.2 times.
+      takes 1.9 times as long, conv-twin (5 pairs) 1.4 times.
     - What cannot be stacked is trained in a loop.
 
     Processor time of one core of an AMD EPYC with AVX-512, torch 2.15, evaluation included: medians of 5 to 25 epochs
