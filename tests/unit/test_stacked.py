@@ -91,17 +91,17 @@ def test_stacked_separate_branches_are_the_loops(name, batch_size):
 
 
 def branch(*, drop=0.0, norm=nn.Identity):
-    """A branch without dropout, or with two of them: one alone would draw the same masks in any order."""
+    """A branch without dropout, or with it in two places: in one, masks would be the same in any order of drawing."""
     dropouts = [nn.Dropout(drop)] * bool(drop)
     return nn.Sequential(nn.Flatten(), *dropouts, nn.Linear(196, 12), norm(), nn.ReLU(), *dropouts, nn.Linear(12, 10))
 
 
 class Net(nn.Module):
-    """A twin and one dense layer, as an architecture has them."""
+    """A twin of two separate branches and one dense layer, as an architecture has them."""
 
     def __init__(self, *branches):
         super().__init__()
-        self.branch = Twin(iter(branches).__next__, shared=len(branches) == 1)
+        self.branch = Twin(iter(branches).__next__, shared=False)
         self.comparison = nn.Linear(20, 2)
 
     def forward(self, pairs):
