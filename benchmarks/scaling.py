@@ -81,12 +81,14 @@ def over_models(repetitions: int) -> pd.DataFrame:
 
 def draw(rows: pd.DataFrame, path: Path) -> None:
     """Draw seconds over pairs and over rounds, both axes logarithmic."""
-    figure = new_figure(8, 3.6)
+    figure, lines = new_figure(8, 4), {}
     for axes, grows in zip(figure.subplots(1, 2), ("pairs", "rounds"), strict=True):
         for (name, way), of_line in rows[rows["grows"] == grows].groupby(["name", "way"], sort=False):
             medians = of_line.groupby("size")["cpu"].median()
-            axes.plot(medians.index, medians, LINES[way], marker=".", color=COLOURS[name], label=f"{name}, {way}")
+            (line,) = axes.plot(medians.index, medians, LINES[way], marker=".", color=COLOURS[name])
+            lines[f"{name}, {way}"] = line
         _label(axes, grows)
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=2)
     save(figure, path)
 
 
@@ -98,7 +100,6 @@ def _label(axes: Axes, grows: str) -> None:
     axes.set_ylabel(
         {"pairs": "processor s a round", "rounds": f"processor s of all rounds, {PAIRS_A_ROUND} pairs"}[grows]
     )
-    axes.legend(fontsize=6)
 
 
 def table(rows: pd.DataFrame, grows: str, sizes: tuple[int, ...]) -> str:
