@@ -17,6 +17,7 @@ from twinbench.evaluation.constant import predict_majority
 from twinbench.evaluation.metrics import metrics
 from twinbench.evaluation.predictions import predict
 from twinbench.evaluation.statistics import Summary, reported, select_folds
+from twinbench.provenance import PACKAGES
 from twinbench.report import tables
 from twinbench.training.replicas import evaluate_model
 
@@ -174,3 +175,15 @@ def test_one_value_has_no_interval():
 )  # fmt: skip
 def test_values_are_written_to_the_first_digit_of_their_deviation(value, metric, std, text):
     assert tables.value_text(value, metric, std) == text
+
+
+@pytest.mark.parametrize("newer", [0, 1])
+def test_a_package_that_older_records_lack_is_shown_as_not_recorded(newer):
+    ran_on = {"processor": "cpu", "device": "cpu", "threads": 1, "system": "Linux", "python": "3.12"}
+    old = ran_on | dict.fromkeys(PACKAGES[1:], "1.0")
+    rows = tables.environment_rows(pd.DataFrame([old, old] + newer * [old | {PACKAGES[0]: "2.0"}]))
+    versions = ["1.0"] * len(PACKAGES[1:])
+    shown = {"not recorded": "2"} | ({"2.0": "1"} if newer else {})
+    assert sorted(rows) == sorted(
+        ["cpu", "cpu", "1", "Linux", "3.12", version, *versions, count] for version, count in shown.items()
+    )

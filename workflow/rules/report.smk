@@ -31,7 +31,7 @@ rule report:
         scratch=scratch.report() if scratch else None,
         captions=captions(),
         missing=missing_cells(),
-        code=code("report.py"),
+        code=code("report.py", "twinbench.provenance"),
     script:
         "../scripts/report.py"
 

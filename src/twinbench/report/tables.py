@@ -143,9 +143,13 @@ def failure_rows(cells: pd.DataFrame) -> list[list[str]]:
 
 
 def environment_rows(cells: pd.DataFrame) -> list[list[str]]:
-    """Return what the trainings ran on: every different set of hardware and versions, with its number of replicas."""
+    """Return what the trainings ran on: every different set of hardware and versions, with its number of replicas.
+
+    Noting one more package retrains nothing, so a record may be older than a package in the table.
+    """
     keys = ["processor", "device", "threads", "system", "python", *PACKAGES]
-    counts = cells.groupby(keys).size().reset_index(name="replicas")
+    known = cells.reindex(columns=keys).astype(object).fillna("not recorded")
+    counts = known.groupby(keys).size().reset_index(name="replicas")
     return counts.astype(str).to_numpy().tolist()
 
 
