@@ -22,6 +22,7 @@ from twinbench.files import read_parquet, read_tensors
 from twinbench.machine import prepare
 from twinbench.planning import Plan
 from twinbench.training.objectives import decide, loss_parts
+from twinbench.training.tuned import tune
 
 RESULTS = Path("results/paper")
 WITH_DROPOUT = ("parameter-budget", "transfer")
@@ -36,7 +37,7 @@ def replicas(plan: Plan, study: str, model: str) -> Iterator[tuple[nn.Module, di
         pairs = read_parquet(RESULTS / f"pairs/{study}/rounds-{cell['rounds']}.parquet")
         data = load_splits(Path("results/mnist/digits.safetensors"), pairs, "all", torch.device("cpu"))
         for replica, splits in enumerate(data.values()):
-            net = architectures()[entry.architecture].build(**entry.options)
+            net = tune(architectures()[entry.architecture].build(**entry.options))
             net.load_state_dict({name: tensor[replica] for name, tensor in stacked.items()})
             yield net, splits
 

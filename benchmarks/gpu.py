@@ -22,7 +22,7 @@ from twinbench.data.tensors import Split
 from twinbench.machine import prepare
 from twinbench.provenance import processor
 from twinbench.training.replicas import LoopReplicas, Replicas, ReplicaSeeds
-from twinbench.training.stacked import StackedReplicas
+from twinbench.training.stacked.replicas import StackedReplicas
 
 TRAINING = {
     "epochs": 25,

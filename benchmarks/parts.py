@@ -4,15 +4,14 @@ Every variant trains one round in a loop, in a process of its own (`ways`); a ra
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.plain import called_twice, torchs_layers
+from benchmarks.plain import called_twice
 from benchmarks.studies import task_of
 from benchmarks.tables import machine, markdown, spread, write
 from benchmarks.ways import WAYS, Ours, Task, Way, interleaved
@@ -76,21 +75,21 @@ def with_loader(task: Task) -> Ours:
 
 def with_torchs_layers(task: Task) -> Ours:
     """Return a job with torch's own layers, whose maps and weights lie in the default layout."""
-    replicas.lay_out = lambda model: model  # in this process alone
-    return with_nets(torchs_layers, task)
+    replicas.tune = lambda model: model  # in this process alone
+    return WAYS["loop"](task)
 
 
-def with_nets(change: Callable[[nn.Module], nn.Module], task: Task) -> Ours:
-    """Return a job whose nets are changed."""
+def with_two_calls(task: Task) -> Ours:
+    """Return a job whose models call their branch once per image."""
     prepare(threads=1)
-    return Ours(LoopReplicas, task, lambda: change(task.build()), task.load())
+    return Ours(LoopReplicas, task, lambda: called_twice(task.build()), task.load())
 
 
 VARIANTS: dict[str, Way] = {
     "as it is": WAYS["loop"],
     "default memory and denormals": without_settings,
     "torch's layers, default layout": with_torchs_layers,
-    "a call an image": partial(with_nets, called_twice),
+    "a call an image": with_two_calls,
     "torch.optim, unfused": without_optimizer,
     "batches from a DataLoader": with_loader,
 }

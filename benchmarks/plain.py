@@ -4,14 +4,13 @@ A DataLoader over a TensorDataset, torch.nn's own layers in the default layout, 
 torch.optim as it comes, and like ours an evaluation of all splits in batches after every epoch.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from twinbench.architectures import layers
 from twinbench.architectures.twin import Twin
 from twinbench.data.tensors import Split
 from twinbench.training.objectives import decide
@@ -34,30 +33,12 @@ class PlainTwin(nn.Module):
         return torch.stack([self.left(pairs[:, :1]), self.right(pairs[:, 1:])], dim=1)
 
 
-def plain(module: nn.Module) -> nn.Module:
-    """Return a net as a textbook writes it; weights stay as they are."""
-    return torchs_layers(called_twice(module))
-
-
 def called_twice(module: nn.Module) -> nn.Module:
-    """Return a net that calls its branch once an image."""
+    """Return a model that calls its branch once per image; weights stay as they are."""
     if isinstance(module, Twin):
         return PlainTwin(module.branches)
-    return _replaced(module, called_twice)
-
-
-def torchs_layers(module: nn.Module) -> nn.Module:
-    """Return a net with torch's own layers in the place of ours, which hand on their own layout."""
-    if type(module).__module__ == layers.__name__:
-        if type(module).__base__ is nn.Module:  # no weights: torch has a layer of that name
-            return getattr(nn, type(module).__name__)()
-        module.__class__ = type(module).__base__
-    return _replaced(module, torchs_layers)
-
-
-def _replaced(module: nn.Module, change: Callable[[nn.Module], nn.Module]) -> nn.Module:
     for name, child in module.named_children():
-        setattr(module, name, change(child))
+        setattr(module, name, called_twice(child))
     return module
 
 
@@ -65,13 +46,13 @@ class PlainLoop:
     """The textbook's training of one round.
 
     Args:
-        model: the architecture as the package builds it; its layers are replaced.
+        model: the architecture as the package builds it; a twin in it is replaced (`called_twice`).
         splits: pairs by the split's name, ``train`` among them.
         cell: what the configuration says of the model (`planning.Plan.cell`).
     """
 
     def __init__(self, model: nn.Module, splits: dict[str, Split], cell: dict):
-        self.model, self.decision, self.objective = plain(model), cell["decision"], cell["objective"]
+        self.model, self.decision, self.objective = called_twice(model), cell["decision"], cell["objective"]
         self.epochs, self.settings = cell["training"]["epochs"], cell["training"]["optimizer"]
         if self.settings["name"] == "adam":
             self.optimizer = torch.optim.Adam(self.model.parameters(), self.settings["lr"])

@@ -11,7 +11,6 @@ from dataclasses import replace
 import pandas as pd
 from torch import nn
 
-from benchmarks.plain import plain
 from benchmarks.studies import every_model, strategy_of, task_of
 from benchmarks.tables import machine, markdown, number, spread, write
 from benchmarks.ways import interleaved
@@ -34,7 +33,7 @@ def measure(name: str, stacked_rounds: int, repetitions: int) -> pd.DataFrame:
     tasks = {"plain": task, "loop": task, "stacked": replace(task, rounds=stacked_rounds)}
     tasks = {way: task for way, task in tasks.items() if way in ("plain", chosen) or name in BOTH}
     columns = {"name": name, "chosen": chosen, "batch_size": task.cell["training"]["batch_size"]}
-    selu = any(isinstance(layer, nn.SELU) for layer in plain(task.build()).modules())
+    selu = any(isinstance(layer, nn.SELU) for layer in task.build().modules())
     return interleaved(tasks, repetitions, seconds=12).assign(**columns, selu=selu, flops=round_flops(task))
 
 

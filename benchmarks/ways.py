@@ -28,7 +28,7 @@ from twinbench.data.tensors import Split, load_splits
 from twinbench.files import read_tensors
 from twinbench.machine import prepare
 from twinbench.training.replicas import LoopReplicas, Replicas, ReplicaSeeds
-from twinbench.training.stacked import StackedReplicas
+from twinbench.training.stacked.replicas import StackedReplicas
 
 MOST = 25  # epochs of a way that are measured
 DIGITS = Path("results/mnist/digits.safetensors")

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.plain import plain
 from benchmarks.ways import Task
 from twinbench.architectures.registry import IMAGE
 
@@ -76,9 +75,8 @@ def pair_flops(model: nn.Module) -> tuple[int, int]:
         forward += operations
         step += operations * (3 if inputs[0].requires_grad else 2)
 
-    net = plain(model).eval()  # torch's layers alone
-    for layer in net.modules():
+    for layer in model.eval().modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(count)
-    net(torch.zeros(1, 2, IMAGE, IMAGE))
+    model(torch.zeros(1, 2, IMAGE, IMAGE))
     return forward, step

@@ -10,19 +10,20 @@ import yaml
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks import gpu, page, shares
-from benchmarks.plain import PlainLoop, plain
+from benchmarks.plain import PlainLoop, called_twice
 from benchmarks.scaling import COLOURS
 from benchmarks.speed import BOTH
 from benchmarks.studies import STUDIES, every_model, task_of
 from benchmarks.tables import number, spread
 from benchmarks.work import pair_flops
 from tests.conftest import ROOT
-from twinbench.architectures import layers
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import forward_flops
+from twinbench.architectures.twin import Twin
 from twinbench.data.tensors import Split
 from twinbench.training.objectives import loss_parts, weighted
 from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
+from twinbench.training.tuned import tune
 
 
 def draw(pairs: int) -> Split:
@@ -39,17 +40,17 @@ def build(architecture: str) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("architecture", sorted(architectures()))
-def test_plain_net_has_only_torchs_layers_and_the_same_gradients(architecture):
+def test_plain_net_has_the_same_gradients_as_the_tuned_one(architecture):
     """In evaluation mode: in training, the plain net's batch norm sees each side alone, and dropout draws otherwise."""
     split, losses, gradients = draw(8), [], []
-    for net in (build(architecture).eval(), plain(build(architecture)).eval()):
+    for net in (tune(build(architecture)).eval(), called_twice(build(architecture)).eval()):
         loss = weighted(
             loss_parts(net(split.pairs), split.target, split.digits), dict.fromkeys(net_heads(net, split), 1)
         )
         loss.sum().backward()
         losses.append(loss.item())
         gradients.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
-    assert not any(type(module).__module__ == layers.__name__ for module in net.modules())
+    assert not any(isinstance(module, Twin) for module in net.modules())
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-5 * gradients[0].abs().max().item())
 

@@ -28,7 +28,7 @@ TRAIN = ("twinbench.architectures.twin_lenet",)
 
 def test_digest_follows_imports_and_only_them(codes):
     before = codes(*TRAIN)
-    for module in ("twin_lenet", "twin", "layers", "loop", "replicas", "objectives", "pairs", "seeds", "files"):
+    for module in ("twin_lenet", "twin", "tuned", "stack", "loop", "replicas", "objectives", "pairs", "seeds", "files"):
         assert codes(*TRAIN, **{module: "changed = 1"}) != before, module
     for module in (
         "siamese_resnets",

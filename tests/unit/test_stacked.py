@@ -1,71 +1,20 @@
 """Replicas trained all at once against the same replicas one at a time."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests.unit.made_up_replicas import ADAM, assert_same, made_up, train
 from twinbench.architectures.catalog import architectures
-from twinbench.architectures.stacked_layers import StackedTwin, StackError
-from twinbench.architectures.stacking import stack
-from twinbench.architectures.twin import Twin
-from twinbench.data.tensors import Split
 from twinbench.training.checkpoint import Checkpoint
-from twinbench.training.loop import fit
 from twinbench.training.optimizers import make_optimizer
-from twinbench.training.replicas import LoopReplicas, ReplicaSeeds, set_trained_parts
-from twinbench.training.stacked import StackedReplicas
-from twinbench.training.strategies import choose
+from twinbench.training.replicas import LoopReplicas, set_trained_parts
+from twinbench.training.stacked.layers import StackedTwin
+from twinbench.training.stacked.replicas import StackedReplicas
 
-ADAM = {"name": "adam", "lr": 0.001, "decay": 0.9}
 MOMENTUM = {"name": "sgd", "lr": 0.01, "momentum": 0.8, "decay": 0.9}
 LARGE_STEPS = {"name": "sgd", "momentum": 0.9, "decay": 1.0}  # the validation loss goes up and down
-CPU = torch.device("cpu")
-
-
-def made_up(replica, pairs, dtype, device=CPU):
-    """Splits of random pairs in which a digit's row is brighter."""
-    generator = torch.Generator().manual_seed(replica)
-
-    def split():
-        digits = torch.randint(0, 10, (pairs, 2), generator=generator)
-        images = torch.randn(pairs, 2, 14, 14, generator=generator, dtype=dtype)
-        images += 4 * nn.functional.one_hot(digits, 14).unsqueeze(-1)
-        return Split(images.to(device), (digits[:, 0] <= digits[:, 1]).long().to(device), digits.to(device))
-
-    return {"train": split(), "validation": split()}
-
-
-def train(
-    strategy, name, *, count=3, pairs=20, dtype=torch.float64, device=CPU, optimizer=ADAM, data=None, options=None,
-    **changes,
-):  # fmt: skip
-    """Train ``count`` replicas of an architecture, or of what a function makes; return replicas and outcome."""
-    entry = architectures().get(name)
-    build, heads = (partial(entry.build, **options or {}), entry.heads) if entry else (name, ["target"])
-    data = data or [made_up(r, pairs, dtype, device) for r in range(count)]
-    training = {"epochs": 2, "batch_size": 8, "optimizer": optimizer, "early_stopping": None} | changes
-    objective = {head: float(head in heads) for head in ("target", "digits")}
-    seeds = [ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 100 * r + epoch) for r in range(len(data))]
-    decision = "target" if "target" in heads else "digits"
-    replicas = strategy(lambda: build().to(dtype), data, seeds, training, objective, decision)
-    return replicas, fit(replicas, list(data[0]))
-
-
-def assert_same(stacked, loop, tolerance):
-    states = stacked[0].state(), loop[0].state()
-    assert list(states[0]) == list(states[1])
-    for key, expected in states[1].items():
-        torch.testing.assert_close(states[0][key], expected, rtol=tolerance, atol=tolerance, equal_nan=True)
-    assert stacked[1].epochs.tolist() == loop[1].epochs.tolist()
-    assert stacked[1].reason == loop[1].reason
-    for ours, theirs in zip(stacked[1].history, loop[1].history, strict=True):
-        assert list(ours) == list(theirs)
-        numbers = [key for key in ours if key not in ("split", "seconds")]
-        # float32 even here: accuracies are sums of 0 and 1
-        assert [ours[key] for key in numbers] == pytest.approx([theirs[key] for key in numbers], rel=1e-6, nan_ok=True)
 
 
 @pytest.mark.parametrize("optimizer", [ADAM, MOMENTUM], ids=["adam", "momentum"])
@@ -88,46 +37,6 @@ def test_stacked_separate_branches_are_the_loops(name, batch_size):
     assert_same(stacked, loop, 1e-8)
     as_one = any(isinstance(module, StackedTwin) for module in stacked[0].model.modules())
     assert as_one == (name in ("dense-twin", "conv-twin"))  # the others have dropout
-
-
-def branch(*, drop=0.0, norm=nn.Identity):
-    """A branch without dropout, or with it in two places: in one, masks would be the same in any order of drawing."""
-    dropouts = [nn.Dropout(drop)] * bool(drop)
-    return nn.Sequential(nn.Flatten(), *dropouts, nn.Linear(196, 12), norm(), nn.ReLU(), *dropouts, nn.Linear(12, 10))
-
-
-class Net(nn.Module):
-    """A twin of two separate branches and one dense layer, as an architecture has them."""
-
-    def __init__(self, *branches):
-        super().__init__()
-        self.branch = Twin(iter(branches).__next__, shared=False)
-        self.comparison = nn.Linear(20, 2)
-
-    def forward(self, pairs):
-        return {"target": self.comparison(self.branch(pairs).flatten(1))}
-
-
-def in_common():
-    layer = nn.Linear(10, 10)
-    return Net(*(nn.Sequential(branch(), layer) for _ in range(2)))
-
-
-@pytest.mark.parametrize(
-    ("build", "as_one"),
-    [
-        (lambda: Net(branch(), branch()), True),
-        (lambda: Net(branch(norm=lambda: nn.BatchNorm1d(12)), branch(norm=lambda: nn.BatchNorm1d(12))), True),
-        (lambda: Net(branch(drop=0.5), branch(drop=0.5)), False),
-        (lambda: Net(branch(), branch(norm=nn.ELU)), False),
-        (in_common, False),
-    ],
-    ids=["plain", "batch norm", "dropout", "two structures", "a common layer"],
-)
-def test_branches_are_stacked_as_one_where_that_changes_nothing(build, as_one):
-    stacked, loop = (train(strategy, build, count=2) for strategy in (StackedReplicas, LoopReplicas))
-    assert any(isinstance(module, StackedTwin) for module in stacked[0].model.modules()) == as_one
-    assert_same(stacked, loop, 1e-8)
 
 
 @pytest.mark.parametrize("name", sorted(architectures()))
@@ -211,66 +120,6 @@ def test_a_checkpoint_after_some_ended_is_resumed_bit_identically(tmp_path, name
         replicas.train_epoch(1, np.isin(range(4), stopped.members))
     for key, tensor in stopped.checkpoint().items():
         assert torch.equal(resumed.checkpoint()[key], tensor), key
-
-
-class Reordering(nn.Module):
-    """All left images before all right ones: the rows of two replicas would mix."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(196, 2)
-
-    def forward(self, pairs):
-        left, right = self.layer(torch.cat([pairs[:, 0], pairs[:, 1]]).flatten(1)).chunk(2)
-        return {"target": left + right}
-
-
-class Scaled(nn.Module):
-    """A parameter that no stacked layer holds."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def forward(self, pairs):
-        return {"target": pairs[:, :, 0, 0] * self.scale}
-
-
-class Tied(nn.Module):
-    """Two layers with one weight."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second = nn.Linear(196, 196), nn.Linear(196, 196)
-        self.second.weight = self.first.weight
-
-    def forward(self, pairs):
-        return {"target": self.second(self.first(pairs[:, 0].flatten(1)))[:, :2]}
-
-
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (Reordering, "mixes or reorders"),
-        (Scaled, "no stacked form of Scaled"),
-        (Tied, "share a parameter"),
-        (lambda: nn.Sequential(nn.Conv2d(2, 2, 1, groups=2)), "no stacked form of Conv2d"),
-        (lambda: nn.Sequential(nn.Conv2d(2, 2, 1), nn.AlphaDropout(0.5)), "no stacked form of AlphaDropout"),
-    ],
-)
-def test_what_cannot_be_stacked_is_named_and_trained_in_a_loop(build, message):
-    with pytest.raises(StackError, match=message):
-        stack([build(), build()])
-    assert choose(build, torch.device("cuda"), 1) is LoopReplicas
-
-
-def test_the_choice():
-    build = {name: entry.build for name, entry in architectures().items()}
-    assert choose(build["dense-twin"], CPU, 1) is StackedReplicas
-    assert choose(build["mlp-selu"], CPU, 128) is StackedReplicas
-    assert choose(build["dense-twin"], CPU, 1000) is LoopReplicas
-    assert choose(build["twin-lenet"], CPU, 128) is LoopReplicas
-    assert choose(build["twin-lenet"], torch.device("cuda"), 128) is StackedReplicas
 
 
 def on_meta(name, **changes):

@@ -18,7 +18,7 @@ from twinbench.training.early_stopping import EarlyStopping
 from twinbench.training.loop import fit
 from twinbench.training.optimizers import make_optimizer
 from twinbench.training.replicas import LoopReplicas, ReplicaSeeds, evaluate_model
-from twinbench.training.stacked import StackedReplicas
+from twinbench.training.stacked.replicas import StackedReplicas
 
 TRAINING = {
     "epochs": 3,

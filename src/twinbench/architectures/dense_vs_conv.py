@@ -5,7 +5,6 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from twinbench.architectures.layers import InputConv2d
 from twinbench.architectures.registry import IMAGE, Heads, register
 from twinbench.architectures.twin import Twin
 
@@ -26,7 +25,7 @@ def dense_branch(width: int, layers: int) -> nn.Sequential:
 def conv_branch(channels: int, width: int, layers: int) -> nn.Sequential:
     """From images (n, 1, 14, 14) to digit logits (n, 10); 213,552 parameters with 64 channels, 50 units, 2 layers."""
     return nn.Sequential(
-        InputConv2d(1, channels, 5, padding=2),  # 14×14
+        nn.Conv2d(1, channels, 5, padding=2),  # 14×14
         nn.ReLU(),
         nn.MaxPool2d(3, stride=3),  # 4×4
         nn.Conv2d(channels, 2 * channels, 5, padding=2),

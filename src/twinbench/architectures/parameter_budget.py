@@ -4,7 +4,6 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from twinbench.architectures.layers import InputConv2d
 from twinbench.architectures.registry import Heads, register
 from twinbench.architectures.twin import Twin
 
@@ -20,7 +19,7 @@ def make_branch(norm: nn.BatchNorm2d, deep: bool) -> nn.Sequential:
     widths = [1600, 40, 20] if deep else [1600, 20]
     dense = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(
-        InputConv2d(1, 16, 3, padding=1),  # 14×14
+        nn.Conv2d(1, 16, 3, padding=1),  # 14×14
         nn.ReLU(),
         norm,
         nn.Dropout2d(0.5),

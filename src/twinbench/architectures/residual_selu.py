@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from twinbench.architectures.layers import SELU, InputConv2d
 from twinbench.architectures.registry import Heads, register
 from twinbench.architectures.twin import Twin
 
@@ -16,11 +15,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.inner = nn.Sequential(
             nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1),
-            SELU(),
+            nn.SELU(),
             nn.BatchNorm2d(CHANNELS),
             nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1),
         )
-        self.outer = nn.Sequential(SELU(), nn.BatchNorm2d(CHANNELS))
+        self.outer = nn.Sequential(nn.SELU(), nn.BatchNorm2d(CHANNELS))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.outer(self.inner(x) + x)
@@ -29,11 +28,11 @@ class ResidualBlock(nn.Module):
 def residual_body(channels: int, outputs: int) -> nn.Sequential:
     """From images (n, channels, 14, 14) to ``outputs`` logits."""
     return nn.Sequential(
-        InputConv2d(channels, CHANNELS, 1),
-        SELU(),
+        nn.Conv2d(channels, CHANNELS, 1),
+        nn.SELU(),
         *(ResidualBlock() for _ in range(BLOCKS)),
         nn.AvgPool2d(8),  # 1×1: of 14×14, the upper left 8×8, which 20 convolutions have told of the rest
-        SELU(),
+        nn.SELU(),
         nn.Flatten(),
         nn.Linear(CHANNELS, outputs),
     )
@@ -71,10 +70,10 @@ class ConvTransposeNet(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.ConvTranspose2d(2, 16, 4, padding=2),  # 13×13
-            SELU(),
+            nn.SELU(),
             nn.MaxPool2d(2),  # 6×6
             nn.ConvTranspose2d(16, 32, 5, padding=2),  # 6×6
-            SELU(),
+            nn.SELU(),
             nn.MaxPool2d(2),  # 3×3
             nn.Flatten(),
             nn.Dropout(0.5),  # the rate is not published: the usual one before a last dense layer

@@ -6,7 +6,6 @@ On 14×14 images its maps are 14×14 after the first convolution, then 7×7, 4×
 from torch import Tensor, nn
 from torchvision.models import resnet18  # 2.5 s and 170 MB, whichever of its modules is asked for
 
-from twinbench.architectures.layers import InputConv2d, OnePixelConv2d
 from twinbench.architectures.registry import Heads, register
 from twinbench.architectures.twin import Twin
 
@@ -14,17 +13,18 @@ from twinbench.architectures.twin import Twin
 def backbone(channels: int, outputs: int) -> nn.Module:
     """From images (n, channels, 14, 14) to ``outputs`` logits: ResNet-18 whose first convolution keeps 14×14."""
     net = resnet18(weights=None, num_classes=outputs)
-    net.conv1 = _initialised(InputConv2d(channels, 64, 7, padding=3, bias=False))
-    for block, width, stride in zip(net.layer4, (256, 512), (2, 1), strict=True):
-        block.conv1 = _initialised(OnePixelConv2d(width, 512, 3, stride, padding=1, bias=False))
-        block.conv2 = _initialised(OnePixelConv2d(512, 512, 3, padding=1, bias=False))
+    net.conv1 = nn.Conv2d(channels, 64, 7, padding=3, bias=False)
+    _initialise(net.conv1)
+    for convolution in (net.layer4[0].conv1, net.layer4[0].conv2, net.layer4[1].conv1, net.layer4[1].conv2):
+        # Drawn a second time, as earlier versions did: a seed gives the weights that it gave them.
+        convolution.reset_parameters()
+        _initialise(convolution)
     return net
 
 
-def _initialised(convolution: nn.Conv2d) -> nn.Conv2d:
+def _initialise(convolution: nn.Conv2d) -> None:
     """Draw the weights as torchvision draws those of ResNet-18."""
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    return convolution
 
 
 def start_from_imagenet(net: nn.Module, tensors: dict[str, Tensor]) -> None:

@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from twinbench.architectures.layers import SELU, InputConv2d
 from twinbench.architectures.registry import IMAGE, Heads, register
 from twinbench.architectures.twin import Twin
 
@@ -16,10 +15,10 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(
             nn.Flatten(),
             nn.Linear(2 * IMAGE * IMAGE, 64),
-            SELU(),
+            nn.SELU(),
             nn.BatchNorm1d(64),
             nn.Linear(64, 32),
-            SELU(),
+            nn.SELU(),
             nn.BatchNorm1d(32),
             nn.Linear(32, 2),
         )
@@ -35,20 +34,20 @@ class ConvNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(
-            InputConv2d(2, 16, 4, padding=2),  # 15×15
-            SELU(),
+            nn.Conv2d(2, 16, 4, padding=2),  # 15×15
+            nn.SELU(),
             nn.MaxPool2d(2),  # 7×7
             nn.BatchNorm2d(16),
             nn.Conv2d(16, 32, 5, padding=2),
-            SELU(),
+            nn.SELU(),
             nn.MaxPool2d(2),  # 3×3
             nn.BatchNorm2d(32),
             nn.Conv2d(32, 64, 3, padding=2),  # 5×5
-            SELU(),
+            nn.SELU(),
             nn.MaxPool2d(2),  # 2×2
             nn.Flatten(),
             nn.Linear(256, 100),
-            SELU(),
+            nn.SELU(),
             nn.Linear(100, 2),
         )
 
@@ -59,17 +58,17 @@ class ConvNet(nn.Module):
 def siamese_branch() -> nn.Sequential:
     """From images (n, 1, 14, 14) to ten features (n, 10): digit logits where the digit losses train them."""
     return nn.Sequential(
-        InputConv2d(1, 8, 3, padding=2),  # 16×16
-        SELU(),
+        nn.Conv2d(1, 8, 3, padding=2),  # 16×16
+        nn.SELU(),
         nn.MaxPool2d(2),  # 8×8
         nn.BatchNorm2d(8),
         nn.Conv2d(8, 16, 5, padding=2),
-        SELU(),
+        nn.SELU(),
         nn.MaxPool2d(2),  # 4×4
         nn.BatchNorm2d(16),
         nn.Flatten(),
         nn.Linear(256, 100),
-        SELU(),
+        nn.SELU(),
         nn.Linear(100, 10),
     )
 

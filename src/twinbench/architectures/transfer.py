@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from twinbench.architectures.layers import InputConv2d
 from twinbench.architectures.registry import IMAGE, Heads, register
 from twinbench.architectures.twin import Twin
 
@@ -12,7 +11,7 @@ DROPOUT = 0.3
 def convolutions(channels: int) -> list[nn.Module]:
     """From images (n, channels, 14, 14) to features (n, 84)."""
     return [
-        InputConv2d(channels, 32, 3),  # 12×12
+        nn.Conv2d(channels, 32, 3),  # 12×12
         nn.MaxPool2d(2),  # 6×6
         nn.ReLU(),
         nn.Dropout(DROPOUT),

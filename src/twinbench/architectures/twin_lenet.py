@@ -5,7 +5,6 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from twinbench.architectures.layers import Flatten, InputConv2d
 from twinbench.architectures.registry import Heads, register
 from twinbench.architectures.twin import Twin
 
@@ -15,13 +14,13 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 def branch(activation: type[nn.Module]) -> nn.Sequential:
     """From images (n, 1, 14, 14) to digit logits (n, 10); 9,322 parameters."""
     return nn.Sequential(
-        InputConv2d(1, 16, 3),  # 12×12
+        nn.Conv2d(1, 16, 3),  # 12×12
         activation(),
         nn.AvgPool2d(2),  # 6×6
         nn.Conv2d(16, 32, 3),  # 4×4
         activation(),
         nn.AvgPool2d(2),  # 2×2
-        Flatten(),
+        nn.Flatten(),
         nn.Linear(128, 32),
         nn.BatchNorm1d(32),
         activation(),

@@ -14,6 +14,7 @@ from twinbench.evaluation.columns import TRUTH, complete
 from twinbench.files import DataError, read_tensors
 from twinbench.training.objectives import posterior
 from twinbench.training.replicas import EVALUATION_BATCH
+from twinbench.training.tuned import tune
 
 
 def predict_cell(
@@ -32,7 +33,7 @@ def predict_cell(
     """
     stacked = read_tensors(weights)
     ended = json.loads(record.read_text(encoding="utf-8"))["rounds"]
-    model = architectures()[cell["architecture"]].build(**cell["options"]).eval()
+    model = tune(architectures()[cell["architecture"]].build(**cell["options"])).eval()
     tables = []
     data = load_splits(digits, pairs, fold, torch.device("cpu"))
     assigned = assign_splits(pairs, fold)

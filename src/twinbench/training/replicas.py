@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from twinbench.architectures.layers import lay_out
 from twinbench.data.tensors import Split
 from twinbench.training.objectives import count_correct, loss_parts, weighted
 from twinbench.training.optimizers import make_optimizer
 from twinbench.training.schedule import Stage, stage_at
+from twinbench.training.tuned import tune
 
 # Pairs of a replica evaluated at once: enough to fill the machine, few enough that a layer's output stays in the cache.
 # 250 take 1.09 times as long for twin-lenet, 1.07 for a residual net, 0.97 for ResNet-18 (docs/performance.md).
@@ -112,7 +112,7 @@ class LoopReplicas(Replicas):
     name = "loop"
 
     def take(self, models: list[nn.Module]) -> None:
-        self.models = [lay_out(model) for model in models]
+        self.models = [tune(model) for model in models]
         self.optimizers = [make_optimizer(model.parameters(), self.training["optimizer"]) for model in models]
 
     def train_epoch(self, epoch: int, active: np.ndarray) -> np.ndarray:
@@ -191,7 +191,7 @@ def evaluate_model(
     """Return each replica's loss parts, their weighted sum and weights, accuracy and digit accuracy.
 
     Args:
-        model: one model, or R as one (`architectures.stacking`).
+        model: one model, or R as one (`stacked.stack`).
         batches: pairs, targets and digits; of R replicas, a batch holds as many pairs of each, one after the other.
         weights, decision: of the objective.
         replicas: R.

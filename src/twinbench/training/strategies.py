@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from twinbench.architectures.stacked_layers import StackError
-from twinbench.architectures.stacking import stack
 from twinbench.training.replicas import LoopReplicas, Replicas
-from twinbench.training.stacked import StackedReplicas
+from twinbench.training.stacked.layers import StackError
+from twinbench.training.stacked.replicas import StackedReplicas
+from twinbench.training.stacked.stack import stack
 
 # Pairs a step up to which dense nets were seen to gain from stacking on a processor.
 FEW_PAIRS = 128

@@ -1,4 +1,4 @@
-"""R models of one architecture as one module, whose layers compute all R at once (`stacked_layers`).
+"""R models of one architecture as one module, whose layers compute all R at once (`layers`).
 
 The stacked module sees the pairs of all replicas as one batch, replica after replica: R·B pairs, of which the first B
 are the first replica's. The architecture's own forward and layers that treat each row alone stay as they are; layers
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from twinbench.architectures.registry import IMAGE, Heads
-from twinbench.architectures.stacked_layers import STACKED, StackedDropout, StackedTwin, StackError
 from twinbench.architectures.twin import Twin
+from twinbench.training.stacked.layers import STACKED, StackedDropout, StackedTwin, StackError
 
 
 def stack(models: Sequence[nn.Module]) -> nn.Module:

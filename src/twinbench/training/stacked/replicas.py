@@ -1,4 +1,4 @@
-"""Replicas trained all at once, as one module with stacked weights (`architectures.stacking`)."""
+"""Replicas trained all at once, as one module with stacked weights (`stack`)."""
 
 import time
 from collections.abc import Iterable
@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from twinbench.architectures.stacking import seed_dropout, stack
 from twinbench.data.tensors import Split, join
 from twinbench.training.objectives import loss_parts, weighted
 from twinbench.training.optimizers import make_optimizer
 from twinbench.training.replicas import EVALUATION_BATCH, Replicas, evaluate_model, grouped, set_trained_parts
+from twinbench.training.stacked.stack import seed_dropout, stack
+from twinbench.training.tuned import tune
 
 Batch = tuple[Tensor, Tensor, Tensor]  # pairs, targets, digits
 
@@ -28,7 +29,7 @@ class StackedReplicas(Replicas):
     name = "stacked"
 
     def take(self, models: list[nn.Module]) -> None:
-        self.model = stack(models)
+        self.model = tune(stack(models))
         self.optimizer = make_optimizer(self.model.parameters(), self.training["optimizer"])
         self.members = np.arange(len(models))  # which replicas are in the stack, in its order
         self.ended: dict[int, dict[str, Tensor]] = {}  # the weights of the others

@@ -1,4 +1,4 @@
-"""Layers of R models as one layer each, for `stacking.stack`.
+"""Layers of R models as one layer each, for `stack.stack`.
 
 Shapes: R replicas, n rows of each in a batch (pairs, or images), C channels in, O channels out.
 """

@@ -1,0 +1,58 @@
+"""Replicas that are trained on made-up pairs, with one strategy or the other."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from twinbench.architectures.catalog import architectures
+from twinbench.data.tensors import Split
+from twinbench.training.loop import fit
+from twinbench.training.replicas import ReplicaSeeds
+
+ADAM = {"name": "adam", "lr": 0.001, "decay": 0.9}
+CPU = torch.device("cpu")
+
+
+def made_up(replica, pairs, dtype, device=CPU):
+    """Splits of random pairs in which a digit's row is brighter."""
+    generator = torch.Generator().manual_seed(replica)
+
+    def split():
+        digits = torch.randint(0, 10, (pairs, 2), generator=generator)
+        images = torch.randn(pairs, 2, 14, 14, generator=generator, dtype=dtype)
+        images += 4 * nn.functional.one_hot(digits, 14).unsqueeze(-1)
+        return Split(images.to(device), (digits[:, 0] <= digits[:, 1]).long().to(device), digits.to(device))
+
+    return {"train": split(), "validation": split()}
+
+
+def train(
+    strategy, name, *, count=3, pairs=20, dtype=torch.float64, device=CPU, optimizer=ADAM, data=None, options=None,
+    **changes,
+):  # fmt: skip
+    """Train ``count`` replicas of an architecture, or of what a function makes; return replicas and outcome."""
+    entry = architectures().get(name)
+    build, heads = (partial(entry.build, **options or {}), entry.heads) if entry else (name, ["target"])
+    data = data or [made_up(r, pairs, dtype, device) for r in range(count)]
+    training = {"epochs": 2, "batch_size": 8, "optimizer": optimizer, "early_stopping": None} | changes
+    objective = {head: float(head in heads) for head in ("target", "digits")}
+    seeds = [ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 100 * r + epoch) for r in range(len(data))]
+    decision = "target" if "target" in heads else "digits"
+    replicas = strategy(lambda: build().to(dtype), data, seeds, training, objective, decision)
+    return replicas, fit(replicas, list(data[0]))
+
+
+def assert_same(stacked, loop, tolerance):
+    states = stacked[0].state(), loop[0].state()
+    assert list(states[0]) == list(states[1])
+    for key, expected in states[1].items():
+        torch.testing.assert_close(states[0][key], expected, rtol=tolerance, atol=tolerance, equal_nan=True)
+    assert stacked[1].epochs.tolist() == loop[1].epochs.tolist()
+    assert stacked[1].reason == loop[1].reason
+    for ours, theirs in zip(stacked[1].history, loop[1].history, strict=True):
+        assert list(ours) == list(theirs)
+        numbers = [key for key in ours if key not in ("split", "seconds")]
+        # float32 even here: accuracies are sums of 0 and 1
+        assert [ours[key] for key in numbers] == pytest.approx([theirs[key] for key in numbers], rel=1e-6, nan_ok=True)
