@@ -48,7 +48,7 @@ format: .venv/installed
 	$(BIN)/snakefmt Snakefile workflow
 
 bench: .venv/installed
-	@$(BIN)/snakemake results/mnist/digits.safetensors --cores all --quiet all
+	@$(BIN)/snakemake results/images/mnist.safetensors --cores all --quiet all
 	@$(BIN)/python -m benchmarks.speed
 	@$(BIN)/python -m benchmarks.parts
 	@$(BIN)/python -m benchmarks.startup
@@ -62,7 +62,7 @@ bench-scratch: .venv/installed
 	@$(BIN)/python benchmarks/scratch.py
 
 tune-scratch: .venv/installed
-	@$(BIN)/snakemake results/mnist/digits.safetensors --cores all --quiet all
+	@$(BIN)/snakemake results/images/mnist.safetensors --cores all --quiet all
 	@$(BIN)/python benchmarks/scratch_tuning.py
 
 evidence: .venv/installed

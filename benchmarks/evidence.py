@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from twinbench.architectures.catalog import architectures
 from twinbench.config.loading import load_config, load_studies
-from twinbench.data.tensors import Split, load_splits
+from twinbench.decisions import decide
 from twinbench.files import read_parquet, read_tensors
 from twinbench.machine import prepare
-from twinbench.planning import Plan
-from twinbench.training.objectives import decide, loss_parts
+from twinbench.spec.study import Study
+from twinbench.spec.training import Cell
+from twinbench.tasks.tensors import Split, load_splits
+from twinbench.training.objectives import answers, loss_parts
 from twinbench.training.tuned import tune
 
 RESULTS = Path("results/paper")
@@ -29,13 +31,13 @@ WITH_DROPOUT = ("parameter-budget", "transfer")
 WITH_UNNAMED_DIGITS = ("dense-vs-conv",)
 
 
-def replicas(plan: Plan, study: str, model: str) -> Iterator[tuple[nn.Module, dict[str, Split]]]:
+def replicas(study: Study, model: str) -> Iterator[tuple[nn.Module, dict[str, Split]]]:
     """Yield every round's trained net and its data; without cross-validation."""
-    entry = plan.studies[study].file.models[model]
-    for cell in plan.cells(study, model):
-        stacked = read_tensors(RESULTS / f"cells/{study}/{model}/fold-all/rounds-{cell['rounds']}/weights.safetensors")
-        pairs = read_parquet(RESULTS / f"pairs/{study}/rounds-{cell['rounds']}.parquet")
-        data = load_splits(Path("results/mnist/digits.safetensors"), pairs, "all", torch.device("cpu"))
+    entry, images = study.models[model], read_tensors(Path("results/images/mnist.safetensors"))
+    for rounds in study.blocks(model):
+        stacked = read_tensors(RESULTS / f"cells/{study.name}/{model}/fold-all/rounds-{rounds}/weights.safetensors")
+        pairs = read_parquet(RESULTS / f"examples/{study.name}/rounds-{rounds}.parquet")
+        data = load_splits(Cell(**study.cell(model)).inputs, images, pairs, "all", torch.device("cpu"))
         for replica, splits in enumerate(data.values()):
             net = tune(architectures()[entry.architecture].build(**entry.options))
             net.load_state_dict({name: tensor[replica] for name, tensor in stacked.items()})
@@ -48,35 +50,34 @@ def score(net: nn.Module, split: Split, decision: str, batch: int) -> Tensor:
     right, loss = 0.0, 0.0
     for pairs, target, digits in split.batches(batch):
         heads = net(pairs)
-        right += (decide(heads, decision) == target.bool()).sum().item()
+        right += (decide(answers(heads), decision) == target.bool()).sum().item()
         loss += loss_parts(heads, target, digits).get("target", torch.tensor(torch.nan)).item() * len(target)
     return torch.tensor([100 * right, loss]) / len(split.target)
 
 
-def in_training_mode(plan: Plan, study: str, model: str) -> str:
+def in_training_mode(study: Study, model: str) -> str:
     """Return the row of a model: test accuracy and loss as they are, and with the net left in training mode.
 
     In training mode dropout drops and batch norm takes a batch's own statistics: what happens without `model.eval()`.
     """
-    decision = plan.studies[study].file.models[model].decision
-    batch = plan.studies[study].trainings[model].batch_size
+    decision, batch = study.models[model].decision, study.models[model].training.batch_size
     rows = []
-    for number, (net, splits) in enumerate(replicas(plan, study, model)):
+    for number, (net, splits) in enumerate(replicas(study, model)):
         torch.manual_seed(number)
         rows.append(torch.cat([score(net.train(mode), splits["test"], decision, batch) for mode in (False, True)]))
-    return f"| {study} | {model} | {_summaries(torch.stack(rows))} |"
+    return f"| {study.name} | {model} | {_summaries(torch.stack(rows))} |"
 
 
-def unnamed_digits(plan: Plan, study: str, model: str) -> str:
+def unnamed_digits(study: Study, model: str) -> str:
     """Return the row of a model: three readings of its ten outputs, as errors in %, means over both sides.
 
     As they stand; after the one-to-one renaming that fits the training digits best; by a logistic regression from the
     outputs to the digits, fitted on the training digits.
     """
     rows = []
-    for net, splits in replicas(plan, study, model):
+    for net, splits in replicas(study, model):
         with torch.no_grad():
-            outputs = {name: net.eval()(splits[name].pairs)["digits"].numpy() for name in ("train", "test")}
+            outputs = {name: net.eval()(splits[name].inputs)["digits"].numpy() for name in ("train", "test")}
         errors = []
         for side in (0, 1):
             train, test = outputs["train"][:, side], outputs["test"][:, side]
@@ -88,7 +89,7 @@ def unnamed_digits(plan: Plan, study: str, model: str) -> str:
             readings = (test.argmax(-1), names[test.argmax(-1)], regression.predict(scaler.transform(test)))
             errors.append([100 * (reading != test_digits).mean() for reading in readings])
         rows.append(torch.tensor(errors).mean(0))
-    return f"| {study} | {model} | {_summaries(torch.stack(rows))} |"
+    return f"| {study.name} | {model} | {_summaries(torch.stack(rows))} |"
 
 
 def _summaries(values: Tensor) -> str:
@@ -100,17 +101,18 @@ def main() -> None:
     """Print both tables."""
     prepare(threads=1)
     config = load_config(yaml.safe_load(Path("config/config.yaml").read_text(encoding="utf-8")) | {"scale": "paper"})
-    plan = Plan(config, load_studies(config))
+    studies = load_studies(config)
     print("| Study | Model | Test accuracy, % | Test loss | Accuracy in training mode, % | Loss in training mode |")
     print("|" + " --- |" * 6)
-    for study in WITH_DROPOUT:
-        for model in plan.models(study):
-            print(in_training_mode(plan, study, model), flush=True)
+    for study in map(studies.get, WITH_DROPOUT):
+        for model in study.models:
+            print(in_training_mode(study, model), flush=True)
     print("\n| Study | Model | Digit error as it stands, % | Best renaming, % | Logistic regression, % |")
     print("|" + " --- |" * 5)
-    for study in WITH_UNNAMED_DIGITS:
-        for model in plan.models(study):
-            print(unnamed_digits(plan, study, model), flush=True)
+    for study in map(studies.get, WITH_UNNAMED_DIGITS):
+        for model in study.models:
+            if "digits" in study.architecture(model).heads:
+                print(unnamed_digits(study, model), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Loop against stacked replicas on one GPU, in one command: ``PYTHONPATH=src python -m benchmarks.gpu``.
 
 Trains shared-auxiliary of the study twin-lenet at paper scale: 25 epochs of 1,000 pairs in batches of 128, 1,000 test
-pairs, both evaluated after every epoch. Needs torch, numpy, pandas, pyarrow and safetensors; no Snakemake, no
-configuration, no data: the images are noise, on which the seconds do not depend.
+pairs, both evaluated after every epoch. Needs torch, numpy, pandas, pyarrow, pydantic and safetensors; no
+Snakemake, no configuration, no data: the images are noise, on which the seconds do not depend.
 
 The ways take turns on the same GPU. Every time is taken after the device has finished; building, moving the data and
 one epoch of each way as warm-up are not in it. Writes results/benchmarks/gpu.parquet and gpu.md.
@@ -18,19 +18,16 @@ import torch
 
 from benchmarks.tables import markdown, spread, write
 from twinbench.architectures.twin_lenet import TwinLeNet
-from twinbench.data.tensors import Split
 from twinbench.machine import prepare
 from twinbench.provenance import processor
+from twinbench.spec.objectives import Objective
+from twinbench.spec.training import Training
+from twinbench.tasks.tensors import Split
 from twinbench.training.replicas import LoopReplicas, Replicas, ReplicaSeeds
 from twinbench.training.stacked.replicas import StackedReplicas
 
-TRAINING = {
-    "epochs": 25,
-    "batch_size": 128,
-    "optimizer": {"name": "adam", "lr": 0.01, "momentum": 0.0, "decay": 1.0},
-    "early_stopping": None,
-}
-OBJECTIVE = {"target": 1.0, "digits": 1.0, "phases": None}
+TRAINING = Training(epochs=25, batch_size=128, optimizer={"name": "adam", "lr": 0.01})
+OBJECTIVE = Objective(target=1.0, digits=1.0)
 
 
 def draw_split(pairs: int, seed: int, device: torch.device) -> Split:
@@ -110,7 +107,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", help="cpu just to try the script")
     parser.add_argument("--rounds", type=int, nargs="*", default=[32])
     parser.add_argument("--pairs", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=TRAINING["epochs"])
+    parser.add_argument("--epochs", type=int, default=TRAINING.epochs)
     parser.add_argument("--repetitions", type=int, default=5)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)

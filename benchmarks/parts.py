@@ -15,8 +15,9 @@ from benchmarks.plain import called_twice
 from benchmarks.studies import task_of
 from benchmarks.tables import machine, markdown, spread, write
 from benchmarks.ways import WAYS, Ours, Task, Way, interleaved
-from twinbench.data.tensors import Split
 from twinbench.machine import prepare
+from twinbench.spec.training import Optimizer
+from twinbench.tasks.tensors import Split
 from twinbench.training import replicas
 from twinbench.training.replicas import LoopReplicas
 
@@ -29,12 +30,12 @@ MODELS = (
 class TextbookOptimizer:
     """torch.optim as it comes, with what our loop asks of an optimiser."""
 
-    def __init__(self, parameters: Iterable[Tensor], settings: dict):
-        self.lr = settings["lr"]
-        if settings["name"] == "adam":
+    def __init__(self, parameters: Iterable[Tensor], settings: Optimizer):
+        self.lr = settings.lr
+        if settings.name == "adam":
             self.optimizer = torch.optim.Adam(parameters, self.lr)
         else:
-            self.optimizer = torch.optim.SGD(parameters, self.lr, settings["momentum"])
+            self.optimizer = torch.optim.SGD(parameters, self.lr, settings.momentum)
 
     def step(self) -> None:
         """Update the parameters and clear the gradients."""
@@ -51,7 +52,7 @@ class LoadedSplit(Split):
         return LoadedSplit(*vars(super().take(order)).values())
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        yield from DataLoader(TensorDataset(self.pairs, self.target, self.digits), size)
+        yield from DataLoader(TensorDataset(self.inputs, self.target, self.digits), size)
 
 
 def without_settings(task: Task) -> Ours:

@@ -12,10 +12,11 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from twinbench.architectures.twin import Twin
-from twinbench.data.tensors import Split
-from twinbench.training.objectives import decide
+from twinbench.decisions import decide
+from twinbench.spec.training import Cell
+from twinbench.tasks.tensors import Split
+from twinbench.training.objectives import answers
 from twinbench.training.replicas import set_trained_parts
-from twinbench.training.schedule import stage_at
 
 Batch = tuple[Tensor, Tensor, Tensor]  # pairs (B, 2, 14, 14), targets (B,), digits (B, 2)
 EVALUATION_BATCH = 250  # pairs: whole splits of 1,000 in few batches
@@ -48,18 +49,18 @@ class PlainLoop:
     Args:
         model: the architecture as the package builds it; a twin in it is replaced (`called_twice`).
         splits: pairs by the split's name, ``train`` among them.
-        cell: what the configuration says of the model (`planning.Plan.cell`).
+        cell: what the configuration says of the model (`spec.study.Study.cell`).
     """
 
-    def __init__(self, model: nn.Module, splits: dict[str, Split], cell: dict):
-        self.model, self.decision, self.objective = called_twice(model), cell["decision"], cell["objective"]
-        self.epochs, self.settings = cell["training"]["epochs"], cell["training"]["optimizer"]
-        if self.settings["name"] == "adam":
-            self.optimizer = torch.optim.Adam(self.model.parameters(), self.settings["lr"])
+    def __init__(self, model: nn.Module, splits: dict[str, Split], cell: Cell):
+        self.model, self.decision, self.objective = called_twice(model), cell.decision, cell.objective
+        self.epochs, self.settings = cell.training.epochs, cell.training.optimizer
+        if self.settings.name == "adam":
+            self.optimizer = torch.optim.Adam(self.model.parameters(), self.settings.lr)
         else:
-            self.optimizer = torch.optim.SGD(self.model.parameters(), self.settings["lr"], self.settings["momentum"])
-        sets = {name: TensorDataset(split.pairs, split.target, split.digits) for name, split in splits.items()}
-        self.batches = DataLoader(sets["train"], cell["training"]["batch_size"], shuffle=True)
+            self.optimizer = torch.optim.SGD(self.model.parameters(), self.settings.lr, self.settings.momentum)
+        sets = {name: TensorDataset(split.inputs, split.target, split.digits) for name, split in splits.items()}
+        self.batches = DataLoader(sets["train"], cell.training.batch_size, shuffle=True)
         self.splits = {name: DataLoader(of_split, EVALUATION_BATCH) for name, of_split in sets.items()}
 
     def loss(self, heads: dict[str, Tensor], target: Tensor, digits: Tensor, weights: dict[str, float]) -> Tensor:
@@ -74,10 +75,10 @@ class PlainLoop:
 
     def train_epoch(self, epoch: int) -> None:
         """Train for one epoch, counted from 1."""
-        stage = stage_at(self.objective, epoch, self.epochs)
+        stage = self.objective.stage(epoch, self.epochs)
         set_trained_parts(self.model, stage.parts)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings["lr"] * self.settings["decay"] ** (epoch - 1)
+            group["lr"] = self.settings.lr * self.settings.decay ** (epoch - 1)
         for pairs, target, digits in self.batches:
             self.optimizer.zero_grad()
             self.loss(self.model(pairs), target, digits, stage.weights).backward()
@@ -86,7 +87,7 @@ class PlainLoop:
     def evaluate(self, epoch: int) -> dict[str, dict[str, float]]:
         """Return loss and accuracy of every split."""
         self.model.eval()
-        weights = stage_at(self.objective, epoch, self.epochs).weights
+        weights = self.objective.stage(epoch, self.epochs).weights
         with torch.no_grad():
             return {name: self._score(batches, weights) for name, batches in self.splits.items()}
 
@@ -95,6 +96,6 @@ class PlainLoop:
         for pairs, target, digits in batches:
             heads = self.model(pairs)
             loss += self.loss(heads, target, digits, weights).item() * len(target)
-            right += (decide(heads, self.decision) == target).sum().item()
+            right += (decide(answers(heads), self.decision) == target).sum().item()
             count += len(target)
         return {"loss": loss / count, "accuracy": right / count}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from benchmarks.studies import STUDIES, plan, strategy_of, task_of
+from benchmarks.studies import STUDIES, strategy_of, studies, task_of
 from benchmarks.tables import RESULTS, machine, markdown, spread, write
 from benchmarks.ways import interleaved
 from twinbench.figures.style import new_figure, save
@@ -57,19 +57,10 @@ def over_models(repetitions: int) -> pd.DataFrame:
     """Return wall seconds of a dry run of the whole workflow at paper scale, by the number of models."""
     rows = []
     for count in range(1, len(STUDIES) + 1):
-        settings = ["scale=paper", f"studies=[{','.join(STUDIES[:count])}]", "scratch=false", "sweeps=false"]
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--dry-run",
-            "--forceall",
-            "--quiet",
-            "rules",
-            "--config",
-            *settings,
-        ]
-        models = sum(len(plan().models(study)) for study in STUDIES[:count])
+        settings = ["scale=paper", f"studies=[{','.join(STUDIES[:count])}]", "sweeps=false"]
+        options = ["--dry-run", "--forceall", "--quiet", "rules", "--config", *settings]
+        command = [sys.executable, "-m", "snakemake", *options]
+        models = sum(len(studies()[study].models) for study in STUDIES[:count])
         for repetition in range(repetitions):
             start = time.perf_counter()
             planned = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)

@@ -1,55 +1,56 @@
 """Time one run of the disc task in our framework against the same run in torch.nn with autograd: `make bench-scratch`.
 
-Both train the study's main net from the same weights on the same batches, one thread, evaluation after every epoch
+Both train the study's first model from the same weights on the same batches, one thread, evaluation after every epoch
 included, and end at the same loss. Runs are interleaved: ours, torch.nn, ours, …; a ratio is of neighbours. Markdown.
 """
 
 import argparse
 import statistics
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from twinbench.config.loading import load_scratch
+from twinbench.architectures.catalog import architectures
+from twinbench.config.loading import load_study
 from twinbench.config.models import Config
 from twinbench.machine import prepare
 from twinbench.provenance import processor
-from twinbench.scratch.disc import draw_points
-from twinbench.scratch.disc_inputs import disc_examples
-from twinbench.scratch.modules import Linear, Sequential
-from twinbench.scratch.train import Examples, build, fit
-from twinbench.seeds import derive_seed
+from twinbench.scratch.modules import Linear, ReLU, Sequential, Tanh
+from twinbench.spec.training import Cell, Training
+from twinbench.tasks import draw
+from twinbench.tasks.tensors import Split, load_splits
+from twinbench.training.loop import fit
+from twinbench.training.replicas import ReplicaSeeds
+from twinbench.training.scratch import ScratchReplicas
 
-SEEDS = {"base": 2021, "study": "scratch", "round": 0}
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+SEEDS = ReplicaSeeds(weights=0, epoch=lambda epoch: epoch)
+ACTIVATIONS = {ReLU: nn.ReLU, Tanh: nn.Tanh}
 
 
-def fit_torch(net: nn.Sequential, splits: dict[str, Examples], training: dict, fused: bool) -> float:
-    """Do what `train.fit` does, with torch.nn, autograd and torch.optim; return the last training loss."""
-    optimizer = torch.optim.SGD(net.parameters(), lr=training["lr"], fused=fused)
-    loss, order, train = nn.MSELoss(), torch.Generator(), splits["train"]
-    for epoch in range(1, training["epochs"] + 1):
-        order.manual_seed(derive_seed(**SEEDS, purpose="epoch", epoch=epoch))
-        shuffled = torch.randperm(len(train.inputs), generator=order)
-        batches = (tensor[shuffled].split(training["batch_size"]) for tensor in (train.inputs, train.targets))
-        for inputs, targets in zip(*batches, strict=True):
+def fit_torch(net: nn.Sequential, splits: dict[str, Split], training: Training, fused: bool) -> float:
+    """Do what `loop.fit` does, with torch.nn, autograd and torch.optim; return the last training loss."""
+    optimizer = torch.optim.SGD(net.parameters(), lr=training.optimizer.lr, fused=fused)
+    loss, train, losses = nn.MSELoss(), splits["train"], {}
+    targets = {name: (2.0 * split.target - 1).unsqueeze(1) for name, split in splits.items()}
+    for epoch in range(1, training.epochs + 1):
+        torch.manual_seed(SEEDS.epoch(epoch))
+        shuffled = torch.randperm(len(train.inputs))
+        batches = (tensor[shuffled].split(training.batch_size) for tensor in (train.inputs, targets["train"]))
+        for batch, wanted in zip(*batches, strict=True):
             optimizer.zero_grad()
-            loss(net(inputs), targets).backward()
+            loss(net(batch), wanted).backward()
             optimizer.step()
         with torch.no_grad():
-            losses = {name: evaluate_torch(net, loss, split) for name, split in splits.items()}
+            for name, split in splits.items():
+                output = net(split.inputs)
+                ((output > 0) == (targets[name] > 0)).double().mean().item()
+                losses[name] = loss(output, targets[name]).item()
     return losses["train"]
 
 
-def evaluate_torch(net: nn.Sequential, loss: nn.MSELoss, split: Examples) -> float:
-    """Do what `train.evaluate` does; return the loss."""
-    output = net(split.inputs)
-    ((output > 0) == (split.targets > 0)).double().mean().item()
-    return loss(output, split.targets).item()
-
-
-def torch_twin(net: Sequential, activation: str) -> nn.Sequential:
+def torch_twin(net: Sequential) -> nn.Sequential:
     """Return the torch.nn net with the same weights."""
     modules: list[nn.Module] = []
     for module in net.modules:
@@ -59,7 +60,7 @@ def torch_twin(net: Sequential, activation: str) -> nn.Sequential:
             twin.bias.data = module.bias.value.clone()
             modules.append(twin)
         else:
-            modules.append(ACTIVATIONS[activation]())
+            modules.append(ACTIVATIONS[type(module)]())
     return nn.Sequential(*modules)
 
 
@@ -67,34 +68,39 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=9)
-    repetitions = parser.parse_args().repetitions
+    parser.add_argument("--epochs", type=int, help="instead of the study's")
+    arguments = parser.parse_args()
     prepare(threads=1)
-    scratch = load_scratch(Config(scale="paper", studies=["twin-lenet"], seed=2021, rounds_per_job=1))
-    name = scratch.file.main
-    entry, training = scratch.nets[name], scratch.trainings[name].model_dump()
-    points = draw_points(scratch.protocol.points.model_dump(), seed=SEEDS["base"], rounds=range(1))
-    splits = {key: split for key, split in disc_examples(points, training["standardise"])[0].items() if key != "grid"}
+    config = Config(scale="paper", studies=["disc"], seed=2021, rounds_per_job=1)
+    study = load_study(Path("config/studies/disc.yaml"), config)[0]
+    name, model = next(iter(study.models.items()))
+    training = model.training.model_copy(update={"epochs": arguments.epochs or model.training.epochs})
+    points = draw(rounds=range(1), images=None, **study.draw(0))
+    splits = load_splits(Cell(**study.cell(name)).inputs, {}, points, "all", torch.device("cpu"))[0]
+    splits = {key: splits[key] for key in ("train", "test")}
 
-    def start() -> Sequential:
-        return build(2, entry.hidden, entry.activation, torch.Generator().manual_seed(0))
+    def build() -> nn.Module:
+        return architectures()[model.architecture].build(**model.options)
 
     def ours() -> float:
-        return fit(start(), splits, training, SEEDS).history[-2]["loss"]
+        replicas = ScratchReplicas(build, [splits], [SEEDS], training, model.objective, model.decision)
+        return fit(replicas, list(splits)).history[-2]["loss"]
 
     def theirs(fused: bool) -> float:
-        return fit_torch(torch_twin(start(), entry.activation), splits, training, fused)
+        torch.manual_seed(SEEDS.weights)
+        return fit_torch(torch_twin(build().net), splits, training, fused)
 
     ways = {"ours": ours, "torch.nn, SGD": lambda: theirs(False), "torch.nn, SGD fused": lambda: theirs(True)}
     losses = {way: run() for way, run in ways.items()}  # the first run is warm-up, not timed
     seconds: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(repetitions):
+    for _ in range(arguments.repetitions):
         for way, run in ways.items():
             began = time.perf_counter()
             run()
             seconds[way].append(time.perf_counter() - began)
-    print(f"{entry.label}: {scratch.protocol.points.train} points, {training['epochs']} epochs, batches of "
-          f"{training['batch_size']}, one thread, torch {torch.__version__}, {processor()}; "
-          f"n = {repetitions} interleaved runs.\n")  # fmt: skip
+    print(f"{model.label}: {study.protocol.pairs.train} points, {training.epochs} epochs, batches of "
+          f"{training.batch_size}, one thread, torch {torch.__version__}, {processor()}; "
+          f"n = {arguments.repetitions} interleaved runs.\n")  # fmt: skip
     print("| Run | Seconds: median (min to max) | Ours / this: median (min to max) | Last training loss |")
     print("| --- | --- | --- | --- |")
     for way, taken in seconds.items():

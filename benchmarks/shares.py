@@ -6,26 +6,17 @@ after every epoch, both after the job's start-up.
 """
 
 import argparse
-import json
 import re
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks.tables import markdown, number, write
+from twinbench.training.record import Record
 
 PARTS = ["startup", "data", "train", "evaluate"]
-COLUMNS = [
-    "Training jobs",
-    "Jobs",
-    "Seconds",
-    "Start-up",
-    "Data",
-    "Training",
-    "Evaluation",
-    "Start-up, share",
-    "MB, most",
-]
+TIMES = ["Seconds", "Start-up", "Data", "Training", "Evaluation"]
+COLUMNS = ["Training jobs", "Jobs", *TIMES, "Start-up, share", "MB, most"]
 
 
 def training_jobs(results: Path) -> pd.DataFrame:
@@ -35,20 +26,13 @@ def training_jobs(results: Path) -> pd.DataFrame:
     seconds, and its row is left out.
     """
     rows = []
-    for cells, benchmarks in (("cells", "benchmarks/train"), ("scratch/cells", "benchmarks/scratch/train")):
-        for path in sorted((results / cells).rglob("record.json")):
-            cell = path.parent.relative_to(results / cells)
-            record = json.loads(path.read_text(encoding="utf-8"))
-            benchmark = results / benchmarks / f"{cell}.tsv"
-            row = {
-                "study": cell.parts[0] if cells == "cells" else "scratch",
-                "benchmark": benchmark.as_posix(),
-                **_measured(benchmark),
-                "data": record["data_seconds"],
-                "train": sum(round_["train_seconds"] for round_ in record["rounds"]),
-                "evaluate": record["evaluate_seconds"],
-            }
-            rows.append(row | {"startup": row["seconds"] - row["data"] - row["train"] - row["evaluate"]})
+    for path in sorted((results / "cells").rglob("record.json")):
+        cell, record = path.parent.relative_to(results / "cells"), Record.read(path)
+        benchmark = results / "benchmarks/train" / f"{cell}.tsv"
+        train = sum(ended.train_seconds for ended in record.rounds)
+        parts = {"data": record.data_seconds, "train": train, "evaluate": record.evaluate_seconds}
+        row = {"study": record.study, "benchmark": benchmark.as_posix(), **_measured(benchmark), **parts}
+        rows.append(row | {"startup": row["seconds"] - sum(parts.values())})
     jobs = pd.DataFrame(rows)
     return jobs[jobs["startup"] >= 0]
 
@@ -57,9 +41,9 @@ def other_jobs(results: Path) -> pd.DataFrame:
     """Return a row a job that trains nothing: rule, seconds and max_rss in MB."""
     rows = []
     for path in sorted((results / "benchmarks").rglob("*.tsv")):
-        parts = path.relative_to(results / "benchmarks").with_suffix("").parts
-        if "train" not in parts[:2]:
-            rows.append({"rule": " ".join(parts[:2]) if parts[0] == "scratch" else parts[0], **_measured(path)})
+        rule = path.relative_to(results / "benchmarks").with_suffix("").parts[0]
+        if rule != "train":
+            rows.append({"rule": rule, **_measured(path)})
     return pd.DataFrame(rows)
 
 

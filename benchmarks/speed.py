@@ -32,7 +32,7 @@ def measure(name: str, stacked_rounds: int, repetitions: int) -> pd.DataFrame:
     chosen = strategy_of(task)
     tasks = {"plain": task, "loop": task, "stacked": replace(task, rounds=stacked_rounds)}
     tasks = {way: task for way, task in tasks.items() if way in ("plain", chosen) or name in BOTH}
-    columns = {"name": name, "chosen": chosen, "batch_size": task.cell["training"]["batch_size"]}
+    columns = {"name": name, "chosen": chosen, "batch_size": task.cell.training.batch_size}
     selu = any(isinstance(layer, nn.SELU) for layer in task.build().modules())
     return interleaved(tasks, repetitions, seconds=12).assign(**columns, selu=selu, flops=round_flops(task))
 

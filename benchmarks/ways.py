@@ -23,15 +23,16 @@ from torch import nn
 
 from benchmarks.plain import PlainLoop
 from twinbench.architectures.catalog import architectures
-from twinbench.data.pairs import draw_pairs
-from twinbench.data.tensors import Split, load_splits
 from twinbench.files import read_tensors
 from twinbench.machine import prepare
+from twinbench.spec.training import Cell
+from twinbench.tasks import draw
+from twinbench.tasks.tensors import Split, load_splits
 from twinbench.training.replicas import LoopReplicas, Replicas, ReplicaSeeds
 from twinbench.training.stacked.replicas import StackedReplicas
 
 MOST = 25  # epochs of a way that are measured
-DIGITS = Path("results/mnist/digits.safetensors")
+IMAGES = Path("results/images/mnist.safetensors")
 PROCESSES = get_context("spawn")  # children start from nothing: no memory or setting is the parent's
 
 Splits = dict[str, Split]
@@ -41,21 +42,19 @@ Splits = dict[str, Split]
 class Task:
     """What to train."""
 
-    cell: dict[str, Any]  # what the plan says of the model
-    pairs: dict[str, Any]  # what the plan says of the study's pairs
+    cell: Cell  # what the study says of the model
+    examples: dict[str, Any]  # what it says of its pairs (`spec.study.Study.draw`)
     fold: str
     rounds: int = 1  # that ours trains; the plain way trains one
 
     def build(self) -> nn.Module:
         """Return a new, randomly initialised model."""
-        return architectures()[self.cell["architecture"]].build(**self.cell["options"])
+        return architectures()[self.cell.architecture].build(**self.cell.options)
 
     def load(self) -> list[Splits]:
         """Return the splits of every round by name."""
-        labels = read_tensors(DIGITS, ["train_labels", "test_labels"], framework="numpy")
-        labels = {part: labels[f"{part}_labels"] for part in ("train", "test")}
-        table = draw_pairs(labels, **self.pairs, study="benchmark", rounds=range(self.rounds))
-        return list(load_splits(DIGITS, table, self.fold, torch.device("cpu")).values())
+        table = draw(rounds=range(self.rounds), images=IMAGES, **self.examples | {"study": "benchmark"})
+        return list(load_splits(self.cell.inputs, read_tensors(IMAGES), table, self.fold, torch.device("cpu")).values())
 
 
 class Ours:
@@ -64,7 +63,7 @@ class Ours:
     def __init__(self, strategy: type[Replicas], task: Task, build: Callable[[], nn.Module], data: list[Splits]):
         cell = task.cell
         seeds = [ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 1000 * r + epoch) for r in range(len(data))]
-        self.replicas = strategy(build, data, seeds, cell["training"], cell["objective"], cell["decision"])
+        self.replicas = strategy(build, data, seeds, cell.training, cell.objective, cell.decision)
         self.active = np.ones(len(data), dtype=bool)
 
     def train_epoch(self, epoch: int) -> None:
@@ -168,7 +167,7 @@ def interleaved(
         ways: how, by name.
         seconds: for so long epochs are measured, up to `MOST`: what else the machine does hits short ones hardest.
     """
-    epochs = next(iter(tasks.values())).cell["training"]["epochs"]
+    epochs = next(iter(tasks.values())).cell.training.epochs
     rows = []
     with ExitStack() as stack:
         children = {way: stack.enter_context(child(ways[way], task)) for way, task in tasks.items()}

@@ -44,11 +44,11 @@ def _fastest(run: Callable[[], Tensor], count: int) -> float:
 
 def round_flops(task: Task) -> int:
     """Return the operations of a round: its training steps, and its evaluations of every split."""
-    counts = task.pairs["counts"]
-    held_out = counts["train"] // task.pairs["folds"] if task.pairs["folds"] else 0
+    counts = task.examples["counts"]
+    held_out = counts["train"] // task.examples["folds"] if task.examples["folds"] else 0
     forward, step = pair_flops(task.build())
     epoch = step * (counts["train"] - held_out) + forward * sum(counts.values())
-    return epoch * task.cell["training"]["epochs"]
+    return epoch * task.cell.training.epochs
 
 
 def pair_flops(model: nn.Module) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.numpy import save_file
 from xdist.scheduler import LoadScopeScheduling
 
@@ -31,7 +32,7 @@ def put(tree: dict, path: str, value: object) -> dict:
 class ByFinishedRun(LoadScopeScheduling):
     """A file's tests run in one process, and so do those of all files that share the finished smoke run."""
 
-    SHARERS = ("test_dag.py", "test_scratch_dag.py", "test_recovery.py", "test_smoke.py")
+    SHARERS = ("test_dag.py", "test_deleted.py", "test_recovery.py", "test_smoke.py")
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -72,17 +73,30 @@ def _one_thread():
     torch.set_flush_denormal(False)  # training switches it on for its process; hypothesis wants it off
 
 
-# Two studies, of which one has folds, stand for all; test_all_studies.py runs the others, test_sweeps.py a sweep.
-DEFAULTS = {"scale": "smoke", "scratch": False, "sweeps": False, "studies": "[twin-lenet,siamese-resnets]"}
+# Three studies stand for all: one has sweeps, one has folds, one is of another task. test_all_studies.py runs the others.
+DEFAULTS = {"scale": "smoke", "sweeps": True, "studies": "[twin-lenet,siamese-resnets,disc]"}
+RATE = {
+    "title": "Learning rate", "base": "shared-auxiliary", "metric": "error", "split": "test",
+    "training": {"optimizer": {"name": "sgd"}}, "axes": {"training.optimizer.lr": [0.1, 1e30]},
+    "published": {"conclusion": "It is 0.1.", "best": {"training.optimizer.lr": 0.1}},
+}  # fmt: skip
+BOTH = {
+    "title": "Activation and batch size", "base": "plain", "metric": "accuracy",
+    "axes": {"options.activation": ["relu", "tanh"], "training.batch_size": [50]},
+}  # fmt: skip
+PAIRS = {
+    "title": "Training pairs", "base": "shared-auxiliary", "metric": "error", "axes": {"protocol.pairs.train": [50, 80]},
+}  # fmt: skip
+SWEEPS = {"rate": RATE, "both": BOTH, "pairs": PAIRS}
 
 
 class Project:
     """A copy of the project in a folder of its own, which runs its own package.
 
-    Without ``residual``, siamese-resnets lacks its residual and transposed nets, for speed.
+    Unless it is ``whole``, siamese-resnets lacks its residual and transposed nets, and twin-lenet has the small `SWEEPS`.
     """
 
-    def __init__(self, folder: Path, residual: bool = False):
+    def __init__(self, folder: Path, whole: bool = False):
         self.folder = folder
         tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
         for name in tracked.stdout.splitlines():
@@ -90,12 +104,21 @@ class Project:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
 
-        if not residual:
+        if not whole:
             study = folder / "config/studies/siamese-resnets.yaml"
             text = study.read_text(encoding="utf-8")
             start, end = text.index("  conv-resnet:\n"), text.index("\n# Where the report is silent")
             changed = (text[:start] + text[end:]).replace("rounds_per_job: 8", "rounds_per_job: 2")
             study.write_text(changed, encoding="utf-8")
+            self.sweep(SWEEPS)
+
+    def sweep(self, sweeps: dict[str, dict]) -> None:
+        """Give twin-lenet these sweeps instead of those that it has."""
+        study = self.folder / "config/studies/twin-lenet.yaml"
+        text = study.read_text(encoding="utf-8")
+        start, end = text.index("\nsweeps:\n"), text.index("\n# Where the report is silent")
+        section = yaml.safe_dump({"sweeps": sweeps}, sort_keys=False)
+        study.write_text(f"{text[:start]}\n{section}{text[end:]}", encoding="utf-8")
 
     def snakemake(self, *arguments: str, **config: object) -> subprocess.CompletedProcess:
         """Run Snakemake here with `DEFAULTS`, unless ``config`` says otherwise."""
@@ -121,9 +144,9 @@ class Project:
         copied.folder = shutil.copytree(self.folder, folder / "project", symlinks=True)
         return copied
 
-    def planned(self, **config: object) -> dict[str, int]:
-        """Return how many jobs of each rule a run would do now, `all` and the total left out."""
-        result = self.snakemake("--dry-run", **config)
+    def planned(self, *arguments: str, **config: object) -> dict[str, int]:
+        """Return how many jobs of each rule a run would do now, `default` and the total left out."""
+        result = self.snakemake("--dry-run", *arguments, **config)
         assert result.returncode == 0, result.stderr
         lines = result.stdout.splitlines() + result.stderr.splitlines()
         if "Job stats:" not in lines:
@@ -131,7 +154,7 @@ class Project:
             return {}
         start = lines.index("Job stats:") + 3
         counts = dict(line.split() for line in lines[start : lines.index("", start)])
-        return {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total")}
+        return {rule: int(count) for rule, count in counts.items() if rule not in ("default", "total")}
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace the only occurrence of ``old`` in a file."""

@@ -67,13 +67,13 @@ def soak(kills: int, minutes: float, seed: int) -> str:
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="twinbench-soak-"))
     reference, project = make_project(folder / "reference"), make_project(folder / "killed")
-    result = reference.snakemake("--cores", "2", scratch=True)
+    result = reference.snakemake("--cores", "2")
     assert result.returncode == 0, result.stderr[-3000:]
     expected = tables(reference)
 
     done, finished, different, resumed = Counter(), 0, [], 0
     while True:
-        run = project.report(scratch=True)
+        run = project.report()
         enough = done.total() >= kills or time.monotonic() - began > 60 * minutes
         output = ""
         if not enough:

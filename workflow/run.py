@@ -19,14 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def processes() -> list[tuple[psutil.Process, list[str]]]:
     """Return the other processes that work in this folder, with their command lines."""
     mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid not in mine and Path(process.cwd()) == ROOT:
-                found.append((process, process.cmdline()))
-        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue  # another user's, or gone
-    return found
+    # Another user's processes give no folder.
+    here = [p for p in psutil.process_iter(["cwd", "cmdline"]) if p.info["cwd"] == str(ROOT) and p.pid not in mine]
+    return [(process, process.info["cmdline"] or []) for process in here]
 
 
 def is_snakemake(command: list[str]) -> bool:

@@ -4,9 +4,21 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from safetensors import SafetensorError, safe_open
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REMEDY = "delete it and run again to have it made anew"
+
+
+class ConfigError(Exception):
+    """A mistake in the configuration; the message is one line: file, key, what is wrong, what is allowed."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))  # a key or value may hold line breaks
 
 
 class DataError(Exception):
@@ -31,19 +43,18 @@ def whole(path: str | Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def read_parquet(path: str | Path) -> pd.DataFrame:
+def read_parquet(path: str | Path) -> "pd.DataFrame":
     """Return a Parquet file's table.
 
     Raises:
         DataError: the file is missing or no whole Parquet file.
     """
+    import pandas as pd  # which planning, with its ConfigError, does not wait for
+
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are both
-        raise DataError(f"{path}: not a whole Parquet file ({first_line(error)}); {REMEDY}") from error
-
-
-REMEDY = "delete it and run again to have it made anew"
+        raise DataError(f"{path}: not a whole Parquet file ({one_line(error)}); {REMEDY}") from error
 
 
 def read_tensors(path: str | Path, names: list[str] | None = None, framework: str = "pt", remedy: str = REMEDY) -> dict:
@@ -56,9 +67,9 @@ def read_tensors(path: str | Path, names: list[str] | None = None, framework: st
         with safe_open(path, framework) as file:
             return {name: file.get_tensor(name) for name in (names or file.keys())}
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: not a whole safetensors file ({first_line(error)}); {remedy}") from error
+        raise DataError(f"{path}: not a whole safetensors file ({one_line(error)}); {remedy}") from error
 
 
-def first_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Return what an error says, as one line."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__

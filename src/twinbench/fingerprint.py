@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ IGNORED = {
 }
 
 LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+CLASS = re.compile(r"(.*\.)?_*[A-Z]\w*")  # not a function, which may choose an exception by its arguments
 
 
 @cache
@@ -36,26 +38,7 @@ def digest(script: Path, *modules: str) -> str:
         ModuleNotFoundError: the package has no such module.
         ValueError: the script imports the package in a way that cannot be followed.
     """
-    sources = [script] + [_path(module) for module in sorted(_closure(_imported(script) - IGNORED | set(modules)))]
-    return hashlib.sha256("\n".join(_code(path) for path in sources).encode()).hexdigest()[:16]
-
-
-def _imported(script: Path) -> set[str]:
-    """Return the package modules that a script imports itself."""
-    imported = set()
-    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import) and any(alias.name.startswith("twinbench") for alias in node.names):
-            raise ValueError(f"{script}: write `from twinbench.module import name`, which a digest can follow")
-        if isinstance(node, ast.ImportFrom) and node.module == "twinbench":
-            imported |= {f"twinbench.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module.startswith("twinbench."):
-            imported.add(node.module)
-    return imported
-
-
-def _closure(modules: set[str]) -> set[str]:
-    """Return the modules and all that they import, directly or not, without going through an ignored one."""
-    graph, found, waiting = _imports(), set(), list(modules)
+    graph, found, waiting = _imports(), set(), [*_imported(script) - IGNORED, *modules]
     while waiting:
         module = waiting.pop()
         if module not in graph.modules:
@@ -63,7 +46,22 @@ def _closure(modules: set[str]) -> set[str]:
         if module not in found:
             found.add(module)
             waiting += graph.find_modules_directly_imported_by(module) - IGNORED
-    return found
+    sources = [script, *map(_path, sorted(found))]
+    return hashlib.sha256("\n".join(map(_code, sources)).encode()).hexdigest()[:16]
+
+
+def _imported(script: Path) -> set[str]:
+    """Return the package modules that a script imports itself."""
+    imported = set()
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=names) if any(alias.name.startswith("twinbench") for alias in names):
+                raise ValueError(f"{script}: write `from twinbench.module import name`, which a digest can follow")
+            case ast.ImportFrom(module="twinbench", names=names):
+                imported |= {f"twinbench.{alias.name}" for alias in names}
+            case ast.ImportFrom(module=str(module)) if module.startswith("twinbench."):
+                imported.add(module)
+    return imported
 
 
 @cache
@@ -80,50 +78,26 @@ def _path(module: str) -> Path:
 def _code(path: Path) -> str:
     """Return what counts of the file's code, in one layout."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    has_log = _has_log(tree)
+    log_calls = {f"log.{method}" for method in LOG_METHODS} if _has_log(tree) else set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-        elif isinstance(node, ast.Raise) and _makes_exception(node.exc):
-            _drop_arguments(node.exc)
-        elif has_log and _is_log_call(node):
+        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            if CLASS.fullmatch(ast.unparse(node.exc.func)):
+                _drop_arguments(node.exc)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in log_calls:
             _drop_arguments(node)
     return ast.unparse(tree)
 
 
 def _has_log(tree: ast.Module) -> bool:
     """Return whether `log` is the module's logger, and nothing else of that name, such as a local path, hides it."""
-    return any(map(_makes_log, tree.body)) and sum(map(_binds_log, ast.walk(tree))) == 1
-
-
-def _makes_log(node: ast.AST) -> bool:
-    match node:
-        case ast.Assign(targets=[ast.Name(id="log")], value=ast.Call(func=ast.Attribute(attr="getLogger"))):
-            return True
-    return False
-
-
-def _binds_log(node: ast.AST) -> bool:
-    match node:
-        case ast.Name(id="log", ctx=ast.Store() | ast.Del()) | ast.arg(arg="log"):
-            return True
-        case ast.FunctionDef(name="log") | ast.ClassDef(name="log") | ast.ExceptHandler(name="log"):
-            return True
-        case ast.alias(name=name, asname=asname):
-            return (asname or name) in ("log", "*")
-    return False
-
-
-def _makes_exception(raised: ast.expr | None) -> bool:
-    """Return whether an exception is made of its class: a function may choose the class by its arguments."""
-    return isinstance(raised, ast.Call) and ast.unparse(raised.func).rpartition(".")[2].lstrip("_")[:1].isupper()
-
-
-def _is_log_call(node: ast.AST) -> bool:
-    match node:
-        case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=method)):
-            return method in LOG_METHODS
-    return False
+    bound = 0
+    for node in ast.walk(tree):
+        named = (getattr(node, key, None) for key in ("arg", "name", "asname"))
+        stored = isinstance(node, ast.Name) and node.id == "log" and not isinstance(node.ctx, ast.Load)
+        bound += stored or not {"log", "*"}.isdisjoint(named)
+    return bound == 1 and any(ast.unparse(line).startswith("log = logging.getLogger(") for line in tree.body)
 
 
 def _drop_arguments(call: ast.Call) -> None:

@@ -1,19 +1,21 @@
 """One GPU for each job: Snakemake counts GPUs and assigns none, so two jobs could land on one card.
 
-A slot is a lock file in the machine's temporary folder, one a GPU, which all runs on the machine share. The lock
+A slot is a lock file in the machine's temporary folder, one per GPU, which all runs on the machine share. The lock
 belongs to the process: the system frees it when the owner dies, however it dies.
 """
 
+import getpass
 import logging
 import os
 import tempfile
 import time
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 log = logging.getLogger(__name__)
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_held: list[IO] = []  # keeps the lock files open, and so locked, until the process ends
+_held: list[FileLock] = []  # keeps the lock files open, and so locked, until the process ends
 
 
 def claim_gpu(count: int, folder: Path | None = None, poll: float = 1.0) -> str | None:
@@ -32,29 +34,20 @@ def claim_gpu(count: int, folder: Path | None = None, poll: float = 1.0) -> str 
     """
     if count == 0 or VISIBLE in os.environ:
         return None
-    folder = folder or Path(tempfile.gettempdir()) / f"twinbench-gpus-{os.getuid()}"
+    folder = folder or Path(tempfile.gettempdir()) / f"twinbench-gpus-{getpass.getuser()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     waiting = False
     while True:
         for index in range(count):
-            if _lock(folder / f"{index}.lock"):
-                os.environ[VISIBLE] = str(index)
-                log.info("took GPU %d of %d", index, count)
-                return str(index)
+            try:
+                lock = FileLock(folder / f"{index}.lock").acquire(blocking=False).lock
+            except Timeout:
+                continue
+            _held.append(lock)
+            os.environ[VISIBLE] = str(index)
+            log.info("took GPU %d of %d", index, count)
+            return str(index)
         if not waiting:
             log.info("all %d GPUs are taken, waiting for one", count)
             waiting = True
         time.sleep(poll)
-
-
-def _lock(path: Path) -> bool:
-    import fcntl  # not on Windows, where jobs without a GPU must still run
-
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return False
-    _held.append(file)
-    return True

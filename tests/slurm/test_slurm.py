@@ -121,7 +121,7 @@ def test_killed_run_is_finished_with_the_numbers_of_a_local_one(cluster, tmp_pat
     assert re.search(r"TresPer(Job|Node)=gres[:/]gpu[:=]1", trained[0])
 
     local = project(tmp_path / "local")
-    result = local.snakemake("--cores", "2", studies="[twin-lenet]")
+    result = local.snakemake("--cores", "2", studies="[twin-lenet]", sweeps=False)
     assert result.returncode == 0, result.stderr[-3000:]
     ours, theirs = (pd.read_parquet(copy.folder / "results/smoke/metrics.parquet") for copy in (remote, local))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)

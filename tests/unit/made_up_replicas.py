@@ -1,4 +1,4 @@
-"""Replicas that are trained on made-up pairs, with one strategy or the other."""
+"""Replicas that are trained on made-up pairs or points, with one strategy or another."""
 
 from functools import partial
 
@@ -7,12 +7,23 @@ import torch
 from torch import nn
 
 from twinbench.architectures.catalog import architectures
-from twinbench.data.tensors import Split
+from twinbench.spec.objectives import Objective
+from twinbench.spec.training import Training
+from twinbench.tasks.tensors import Split
 from twinbench.training.loop import fit
 from twinbench.training.replicas import ReplicaSeeds
 
 ADAM = {"name": "adam", "lr": 0.001, "decay": 0.9}
 CPU = torch.device("cpu")
+
+
+def objective_of(**weights) -> Objective:
+    """The objective that a study's file writes like this."""
+    return Objective(**weights)
+
+
+def settings(optimizer, **changes) -> Training:
+    return Training(**{"epochs": 2, "batch_size": 8, "optimizer": optimizer} | changes)
 
 
 def made_up(replica, pairs, dtype, device=CPU):
@@ -28,6 +39,19 @@ def made_up(replica, pairs, dtype, device=CPU):
     return {"train": split(), "validation": split()}
 
 
+def rings(points, seed, dtype=torch.float64):
+    """A split of random points; the target is whether they are within 1 of the origin."""
+    inputs = torch.randn(points, 2, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+    return Split(inputs, ((inputs**2).sum(1) < 1).long(), torch.full((points, 2), -1))
+
+
+def replicas_of(strategy, build, data, training, objective, decision="target", first=0):
+    """Replicas with seeds of their own, the first of which is number ``first``."""
+    numbers = range(first, first + len(data))
+    seeds = [ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 100 * r + epoch) for r in numbers]
+    return strategy(build, data, seeds, training, objective, decision)
+
+
 def train(
     strategy, name, *, count=3, pairs=20, dtype=torch.float64, device=CPU, optimizer=ADAM, data=None, options=None,
     **changes,
@@ -36,11 +60,11 @@ def train(
     entry = architectures().get(name)
     build, heads = (partial(entry.build, **options or {}), entry.heads) if entry else (name, ["target"])
     data = data or [made_up(r, pairs, dtype, device) for r in range(count)]
-    training = {"epochs": 2, "batch_size": 8, "optimizer": optimizer, "early_stopping": None} | changes
-    objective = {head: float(head in heads) for head in ("target", "digits")}
-    seeds = [ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 100 * r + epoch) for r in range(len(data))]
+    objective = objective_of(**{head: float(head in heads) for head in ("target", "digits")})
     decision = "target" if "target" in heads else "digits"
-    replicas = strategy(lambda: build().to(dtype), data, seeds, training, objective, decision)
+    replicas = replicas_of(
+        strategy, lambda: build().to(dtype), data, settings(optimizer, **changes), objective, decision
+    )
     return replicas, fit(replicas, list(data[0]))
 
 
@@ -56,3 +80,24 @@ def assert_same(stacked, loop, tolerance):
         numbers = [key for key in ours if key not in ("split", "seconds")]
         # float32 even here: accuracies are sums of 0 and 1
         assert [ours[key] for key in numbers] == pytest.approx([theirs[key] for key in numbers], rel=1e-6, nan_ok=True)
+
+
+class KilledError(Exception):
+    """Stands for a kill in the middle of a training."""
+
+
+def killed_at(replicas, last):
+    """Let replicas' training be killed as epoch ``last`` begins."""
+    train_epoch = replicas.train_epoch
+
+    def until_the_kill(epoch, active):
+        if epoch == last:
+            raise KilledError
+        return train_epoch(epoch, active)
+
+    replicas.train_epoch = until_the_kill
+    return replicas
+
+
+def without_time(outcome):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]

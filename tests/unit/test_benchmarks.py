@@ -1,7 +1,5 @@
 """The benchmark's plain loop does the same work as ours, and its tables add up."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,17 +11,21 @@ from benchmarks import gpu, page, shares
 from benchmarks.plain import PlainLoop, called_twice
 from benchmarks.scaling import COLOURS
 from benchmarks.speed import BOTH
-from benchmarks.studies import STUDIES, every_model, task_of
+from benchmarks.studies import STUDIES, every_model, studies, task_of
 from benchmarks.tables import number, spread
 from benchmarks.work import pair_flops
 from tests.conftest import ROOT
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import forward_flops
 from twinbench.architectures.twin import Twin
-from twinbench.data.tensors import Split
+from twinbench.tasks.tensors import Split
 from twinbench.training.objectives import loss_parts, weighted
+from twinbench.training.record import Ended, Record
 from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
 from twinbench.training.tuned import tune
+
+# Those that torch.nn and autograd train.
+NAMES = sorted(name for name, entry in architectures().items() if not entry.strategy)
 
 
 def draw(pairs: int) -> Split:
@@ -39,13 +41,13 @@ def build(architecture: str) -> torch.nn.Module:
     return architectures()[architecture].build()
 
 
-@pytest.mark.parametrize("architecture", sorted(architectures()))
+@pytest.mark.parametrize("architecture", NAMES)
 def test_plain_net_has_the_same_gradients_as_the_tuned_one(architecture):
     """In evaluation mode: in training, the plain net's batch norm sees each side alone, and dropout draws otherwise."""
     split, losses, gradients = draw(8), [], []
     for net in (tune(build(architecture)).eval(), called_twice(build(architecture)).eval()):
         loss = weighted(
-            loss_parts(net(split.pairs), split.target, split.digits), dict.fromkeys(net_heads(net, split), 1)
+            loss_parts(net(split.inputs), split.target, split.digits), dict.fromkeys(net_heads(net, split), 1)
         )
         loss.sum().backward()
         losses.append(loss.item())
@@ -57,7 +59,7 @@ def test_plain_net_has_the_same_gradients_as_the_tuned_one(architecture):
 
 def net_heads(net: torch.nn.Module, split: Split) -> list[str]:
     with torch.no_grad():
-        return list(net(split.pairs[:1]))
+        return list(net(split.inputs[:1]))
 
 
 @pytest.mark.parametrize(
@@ -68,14 +70,14 @@ def test_plain_loop_learns_what_ours_does(name):
     cell, splits = task_of(name).cell, {"train": draw(100), "test": draw(20)}
     seeds = [ReplicaSeeds(weights=0, epoch=lambda epoch: epoch)]
     build_model = task_of(name).build
-    ours = LoopReplicas(build_model, [splits], seeds, cell["training"], cell["objective"], cell["decision"])
+    ours = LoopReplicas(build_model, [splits], seeds, cell.training, cell.objective, cell.decision)
     torch.manual_seed(0)
     theirs = PlainLoop(build_model(), splits, cell)
     for epoch in (1, 2):
         torch.manual_seed(epoch)
         batches = splits["train"].take(torch.randperm(100))
-        shuffled = TensorDataset(batches.pairs, batches.target, batches.digits)
-        theirs.batches = DataLoader(shuffled, cell["training"]["batch_size"])
+        shuffled = TensorDataset(batches.inputs, batches.target, batches.digits)
+        theirs.batches = DataLoader(shuffled, cell.training.batch_size)
         theirs.train_epoch(epoch)
         ours.train_epoch(epoch, np.ones(1, dtype=bool))
         for split, score in theirs.evaluate(epoch).items():
@@ -86,7 +88,11 @@ def test_plain_loop_learns_what_ours_does(name):
 
 def test_every_study_is_measured():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-    assert sorted(STUDIES) == sorted(config["studies"])
+    assert sorted([*STUDIES, "disc"]) == sorted(config["studies"])  # which benchmarks.scratch measures
+    assert {f"{name}/{model}" for name, study in studies().items() for model in study.models} == {
+        *every_model(),
+        "dense-vs-conv/scratch",
+    }
     assert set(BOTH) <= set(every_model())
     assert set(COLOURS) <= set(every_model())
 
@@ -96,9 +102,10 @@ def finished(tmp_path):
     """A run of two training jobs and a figure: 10 s with 2 of start-up, 20 s with 5; 3 s."""
     cells = {"a/m/fold-all/rounds-0-1": (10.0, [3.0, 3.0], 1.0, 1.0), "b/n/fold-0/rounds-0-0": (20.0, [10.0], 4.0, 1.0)}
     for cell, (seconds, train, evaluate, data) in cells.items():
-        rounds = [{"train_seconds": of_round} for of_round in train]
-        record = {"rounds": rounds, "evaluate_seconds": evaluate, "data_seconds": data}
-        write(tmp_path / f"cells/{cell}/record.json", json.dumps(record))
+        ended = [Ended(round_, "ok", "", 1, 1, of_round) for round_, of_round in enumerate(train)]
+        record = Record(cell[0], cell[2], "all", ended, 5, data_seconds=data, evaluate_seconds=evaluate)
+        write(tmp_path / f"cells/{cell}/record.json", "")
+        record.write(tmp_path / f"cells/{cell}/record.json")
         write(tmp_path / f"benchmarks/train/{cell}.tsv", f"s\tmax_rss\n{seconds}\t700\n")
     write(tmp_path / "benchmarks/figures/a/rounds.tsv", "s\tmax_rss\n3\t200\n")
     return tmp_path
@@ -162,10 +169,10 @@ def test_numbers_keep_their_digits():
     assert spread(pd.Series([3.0])) == "3.00"
 
 
-@pytest.mark.parametrize("architecture", sorted(architectures()))
+@pytest.mark.parametrize("architecture", NAMES)
 def test_work_is_what_the_result_needs(architecture):
     """No more than the package's count; without padding, the same."""
-    (needed, step), counted = pair_flops(build(architecture)), forward_flops(build(architecture))
+    (needed, step), counted = pair_flops(build(architecture)), forward_flops(build(architecture), draw(1).inputs)
     assert 2 * needed < step < 3 * needed  # only the first layer needs no gradient of what goes in
     padded = any(getattr(module, "padding", (0, 0)) != (0, 0) for module in convolutions(build(architecture)))
     assert needed < counted if padded else needed == counted

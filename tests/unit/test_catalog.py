@@ -3,6 +3,7 @@
 import pytest
 
 from twinbench.architectures import catalog
+from twinbench.training.scratch import ScratchReplicas
 
 REGISTER = '@register("mine", heads=("target",), parameters=3)\n'
 
@@ -36,6 +37,17 @@ def test_an_architecture_needs_one_file_only(read):
     assert mine.parts == ("branch", "head")
     assert mine.options["width"] == (int, 3)
     assert mine.options["kind"][1] == "a"
+
+
+def test_what_an_architecture_declares_beside_its_heads(read):
+    plain = read(REGISTER + BASE.lstrip())["mine"]
+    assert (plain.task, plain.loss, plain.strategy, plain.pretrained) == ("pairs", "cross-entropy", None, None)
+    assert (plain.modules, plain.own_strategy()) == (["twinbench.architectures.mine", "twinbench.tasks.pairs"], None)
+    own = '@register("mine", heads=("target",), parameters=3, task="disc", loss="mse", strategy="twinbench.training.scratch")\n'
+    mine = read(own + BASE.lstrip())["mine"]
+    assert (mine.task, mine.loss) == ("disc", "mse")
+    assert mine.modules == ["twinbench.architectures.mine", "twinbench.tasks.disc", "twinbench.training.scratch"]
+    assert mine.own_strategy() is ScratchReplicas
 
 
 @pytest.mark.parametrize(

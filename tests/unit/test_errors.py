@@ -4,17 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twinbench.evaluation.columns import complete
+from tests.unit import studies
 from twinbench.evaluation.errors import along_diagonal, digit_errors, hardest_pairs, reported_answers
 from twinbench.evaluation.metrics import metrics
-from twinbench.report.errors import diagonal_groups, diagonal_rows
+from twinbench.evaluation.predictions import complete
+from twinbench.report.tables import diagonal_groups, diagonal_rows
 
 IMAGES = np.arange(20 * 196, dtype=np.float32).reshape(20, 14, 14)
 
 
-def test_counts_are_those_of_a_plain_loop_over_the_reported_folds(tmp_path):
+def test_counts_are_those_of_a_plain_loop_over_the_reported_folds():
     rng = np.random.default_rng(0)
-    tables, expected = {}, {}
+    tables, predictions, expected = {}, [], {}
     for model, decision in (("compares", "target"), ("reads", "digits")):
         truth = pd.DataFrame({"round": np.repeat([0, 1], 60), "split": ["validation", "test", "test"] * 40})
         left, right, left_named, right_named = rng.integers(0, 10, (4, 120), dtype=np.int8)
@@ -34,8 +35,8 @@ def test_counts_are_those_of_a_plain_loop_over_the_reported_folds(tmp_path):
             }
             folds.append(truth.assign(fold=fold, **columns, **scores))
         table = pd.concat(folds, ignore_index=True)
-        table.to_parquet(tmp_path / f"{model}.parquet")
-        tables[model] = metrics(table, decision, {decision: 1.0}).assign(study="s", model=model)
+        predictions.append(table.assign(model=model))
+        tables[model] = metrics(table, decision, {decision: 1.0}, "cross-entropy").assign(study="s", model=model)
         best = {}  # fold of each round: best validation accuracy, then lower loss
         for row in tables[model].query("split == 'validation'").itertuples():
             best.setdefault((row.round, row.fold), {})[row.metric] = row.value
@@ -51,8 +52,8 @@ def test_counts_are_those_of_a_plain_loop_over_the_reported_folds(tmp_path):
                 cell[1] += says != row.target
     answering = {"compares": {"decision": "target", "trained": ["target"]},
                  "reads": {"decision": "digits", "trained": ["digits"]}}  # fmt: skip
-    paths = {model: tmp_path / f"{model}.parquet" for model in tables}
-    answers = reported_answers(paths, answering, pd.concat(tables.values()))
+    predictions.append(predictions[0].assign(model="constant", fold="0"))  # a baseline answers nothing
+    answers = reported_answers(pd.concat(predictions, ignore_index=True), answering, pd.concat(tables.values()))
     counted = digit_errors(answers, list(tables))
     assert len(counted) == 200
     assert counted["pairs"].sum() == 2 * 80
@@ -76,10 +77,7 @@ def test_the_report_sets_target_only_models_beside_the_others():
             ("perfect", 1, 1, 10, 0), ("perfect", 1, 9, 30, 0), ("diverged", 1, 1, 0, 0)]  # fmt: skip
     errors = pd.DataFrame(rows, columns=["model", "left_digit", "right_digit", "pairs", "errors"])
     trained = {"alone": ["target"], "both": ["target", "digits"], "perfect": ["target"], "diverged": ["digits"]}
-    study = {
-        "labels": {model: model.upper() for model in trained},
-        "answering": {model: {"trained": heads} for model, heads in trained.items()},
-    }
+    study = studies.made_up({model: studies.model(model.upper(), tuple(heads)) for model, heads in trained.items()})
     assert diagonal_rows(study, errors) == [
         ["ALONE", "target", "50.0 % (n = 10)", "25.0 %"],
         ["BOTH", "target and digits", "12.5 % (n = 8)", "25.0 %"],
@@ -153,11 +151,11 @@ def test_only_rounds_of_the_largest_set_of_models_count(pairs):
     assert {round_ for round_, _ in order(hardest_pairs(pd.concat(more), pairs, IMAGES))} == {1, 2}
 
 
-def test_no_answers_give_empty_tables(tmp_path, pairs):
+def test_no_answers_give_empty_tables(pairs):
     truth = pairs.assign(left_digit=0, right_digit=0, target=1, fold="all").head(0)
-    truth.assign(**complete({}, 0)).to_parquet(tmp_path / "m.parquet")
+    predictions = truth.assign(model="m", **complete({}, 0))
     empty = pd.DataFrame(columns=["study", "model", "fold", "round", "split", "metric", "value"])
     answering = {"m": {"decision": "target", "trained": ["target"]}}
-    answers = reported_answers({"m": tmp_path / "m.parquet"}, answering, empty.astype({"round": int, "value": float}))
+    answers = reported_answers(predictions, answering, empty.astype({"round": int, "value": float}))
     assert digit_errors(answers, ["m"])[["pairs", "errors"]].to_numpy().sum() == 0
     assert hardest_pairs(answers, pairs, IMAGES).empty

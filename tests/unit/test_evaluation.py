@@ -10,15 +10,17 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, log_loss
 
 from twinbench.architectures.catalog import architectures
-from twinbench.data.pairs import draw_pairs
-from twinbench.data.tensors import load_splits
-from twinbench.evaluation.columns import TRUTH, complete
-from twinbench.evaluation.constant import predict_majority
 from twinbench.evaluation.metrics import metrics
-from twinbench.evaluation.predictions import predict
+from twinbench.evaluation.predictions import complete, predict, predict_majority
 from twinbench.evaluation.statistics import Summary, reported, select_folds
+from twinbench.files import read_tensors
+from twinbench.metric import METRICS
 from twinbench.provenance import PACKAGES
 from twinbench.report import tables
+from twinbench.spec.training import Inputs
+from twinbench.tasks import disc, pairs
+from twinbench.tasks.pairs import TRUTH
+from twinbench.tasks.tensors import load_splits
 from twinbench.training.replicas import evaluate_model
 
 COUNTS = {"train": 60, "validation": 0, "test": 40}
@@ -49,7 +51,7 @@ def value(table, metric, round_=0, split="test"):
 
 
 def test_metrics_are_scikit_learns(predictions):
-    table = metrics(predictions, "digits", {"target": 0.5, "digits": 2.0})
+    table = metrics(predictions, "digits", {"target": 0.5, "digits": 2.0}, "cross-entropy")
     rows = predictions[predictions["round"] == 1]
     probability = 1 / (1 + np.exp(-rows["target_logit"].astype(float)))
     decided = rows["left_predicted"] <= rows["right_predicted"]
@@ -66,42 +68,63 @@ def test_metrics_are_scikit_learns(predictions):
 
 def test_a_missing_head_has_no_rows(predictions):
     only_target = predictions[[*TRUTH, "fold"]].assign(**complete({"target_logit": predictions["target_logit"]}, 100))
-    names = set(metrics(only_target, "target", {"target": 1.0})["metric"])
+    names = set(metrics(only_target, "target", {"target": 1.0}, "cross-entropy")["metric"])
     assert names == {"accuracy", "accuracy_target", "target_loss", "loss"}
 
 
 def test_huge_logits_have_finite_losses(predictions):
     sure = predictions.assign(target_logit=np.float32(1000.0))
     wrong = 1 - predictions.loc[predictions["round"] == 0, "target"].mean()
-    assert value(metrics(sure, "target", {"target": 1.0}), "target_loss") == pytest.approx(1000 * wrong)
+    result = metrics(sure, "target", {"target": 1.0}, "cross-entropy")
+    assert value(result, "target_loss") == pytest.approx(1000 * wrong)
 
 
 def test_stored_predictions_give_the_metrics_of_training(labels, digits_file):
     """Two ways to the same numbers: the training loop's own evaluation, and the metrics of the prediction table."""
-    table = draw_pairs(labels, COUNTS, None, seed=1, study="s", rounds=range(1))
-    splits = load_splits(digits_file, table, "all", torch.device("cpu"))[0]
+    table = pairs.draw(range(1), labels=labels, counts=COUNTS, folds=None, seed=1, study="s")
+    inputs = Inputs(task="pairs", scaling="training")
+    splits = load_splits(inputs, read_tensors(digits_file), table, "all", torch.device("cpu"))[0]
     torch.manual_seed(0)
     model = architectures()["twin-lenet"].build()
     objective = {"target": 1.0, "digits": 1.0}
     with torch.inference_mode():
         (expected,) = evaluate_model(model, splits["test"].batches(50), objective, "digits")
     truth = table.loc[table["split"] == "test", TRUTH]
-    result = metrics(truth.assign(fold="all", **predict(model.eval(), splits["test"])), "digits", objective)
+    answered = truth.assign(fold="all", **predict(model.eval(), splits["test"]))
+    result = metrics(answered, "digits", objective, "cross-entropy")
     for metric, name in [("accuracy", "accuracy"), ("digit_accuracy", "digit_accuracy"), ("loss", "loss"),
                          ("target_loss", "target_loss"), ("digit_loss", "digits_loss")]:  # fmt: skip
         assert value(result, metric) == pytest.approx(expected[name], rel=1e-5), metric  # float32 sums
 
 
 def test_constant_is_the_majority_of_the_training_pairs(labels):
-    pairs = draw_pairs(labels, COUNTS, 2, seed=1, study="s", rounds=range(1))
+    table = pairs.draw(range(1), labels=labels, counts=COUNTS, folds=2, seed=1, study="s")
     for fold in ("0", "1"):
-        result = metrics(predict_majority(pairs, fold), "target", {"target": 1.0})
-        train = pairs.query("split == 'train' and fold != @fold_number", local_dict={"fold_number": int(fold)})
+        result = metrics(predict_majority("pairs", table, fold), "target", {"target": 1.0}, "cross-entropy")
+        train = table.query("split == 'train' and fold != @fold_number", local_dict={"fold_number": int(fold)})
         share = train["target"].mean()
-        test = pairs.query("split == 'test'")["target"]
+        test = table.query("split == 'test'")["target"]
         assert value(result, "accuracy") == pytest.approx(test.mean() if share > 0.5 else 1 - test.mean())
         entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
         assert value(result, "target_loss", split="train") == pytest.approx(entropy, rel=1e-6)  # a float32 logit
+
+
+def test_metrics_of_squared_differences_by_hand():
+    truth = {"round": 0, "split": ["train"] * 3 + ["test"] * 2 + ["grid"], "point": [0, 1, 2, 0, 1, 0]}
+    truth |= {"x": 0.5, "y": 0.5}
+    table = pd.DataFrame(truth | {"target": np.array([1, 1, 0, 0, 0, 1], np.int8), "fold": "all"})
+    output = np.array([0.5, -1.0, -3.0, -1.0, 1.0, 9.0], np.float32)
+    result = metrics(table.assign(**complete({"target_logit": output}, 6)), "target", {"target": 1.0}, "mse")
+    assert value(result, "accuracy", split="train") == pytest.approx(2 / 3)
+    assert value(result, "loss", split="train") == pytest.approx((0.25 + 4 + 4) / 3)
+    assert value(result, "accuracy") == 0.5
+    assert value(result, "loss") == value(result, "target_loss") == pytest.approx((0 + 4) / 2)
+    assert set(result["split"]) == {"train", "test"}, "the grid is drawn only"
+    constant = metrics(predict_majority("disc", table, "all"), "target", {"target": 1.0}, "cross-entropy")
+    # The majority of the training points is 1, which no test point has.
+    assert value(constant, "accuracy", split="train") == pytest.approx(2 / 3)
+    assert value(constant, "accuracy") == 0
+    assert predict_majority("disc", table, "all").columns.tolist()[:7] == [*disc.TRUTH, "fold"]
 
 
 def tidy(rows):
@@ -174,7 +197,7 @@ def test_one_value_has_no_interval():
     ],
 )  # fmt: skip
 def test_values_are_written_to_the_first_digit_of_their_deviation(value, metric, std, text):
-    assert tables.value_text(value, metric, std) == text
+    assert METRICS[metric].text(value, std) == text
 
 
 @pytest.mark.parametrize("newer", [0, 1])

@@ -2,15 +2,18 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 from importlib import import_module
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.patches import StepPatch
 
-from twinbench.figures.catalog import figures
+from twinbench.figures.catalog import NEEDS, figures
 from twinbench.figures.style import MODEL_COLOURS, StudyResults
+from twinbench.spec.fields import Task
 
 EPOCHS = 6
 
@@ -56,6 +59,7 @@ def made_up(count: int) -> StudyResults:
         hardest=pd.DataFrame(hardest),
         labels={name: f"model {name} with a long label" for name in names} | {"constant": "majority class"},
         published={},
+        swept=None,
     )
 
 
@@ -67,7 +71,9 @@ def drawn(monkeypatch, tmp_path):
         module = import_module(f"twinbench.figures.{name}")
         kept = []
         save = module.save
-        monkeypatch.setattr(module, "save", lambda figure, path: (kept.append(figure), save(figure, path)))
+        monkeypatch.setattr(
+            module, "save", lambda figure, *rest, **named: (kept.append(figure), save(figure, *rest, **named))
+        )
         module.draw(results, tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         return [panel for panel in kept[0].axes if panel.get_visible()], kept[0]
@@ -153,6 +159,18 @@ def test_figures_without_errors_say_so(drawn):
     empty = StudyResults(**vars(results) | {"hardest": results.hardest.head(0)})
     _, figure = drawn("hardest", empty)
     assert "No pair was answered wrongly." in [text.get_text() for text in figure.texts]
+
+
+@pytest.mark.parametrize("name", figures())
+def test_a_figure_declares_what_it_draws_from(name):
+    module, declared = import_module(f"twinbench.figures.{name}"), figures()[name]
+    assert " ".join(module.__doc__.split()).startswith(declared.caption[:60])
+    assert declared.tables == module.TABLES
+    assert set(declared.tables) <= {field.name for field in fields(StudyResults)} - {"labels", "published", "swept"}
+    assert declared.task == getattr(module, "TASK", None)
+    assert declared.task in (None, *get_args(Task))
+    assert declared.needs == getattr(module, "NEEDS", None)
+    assert declared.needs in (None, "sweep", *NEEDS)
 
 
 def test_drawing_does_not_import_torch():

@@ -2,9 +2,12 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from twinbench.training.objectives import count_correct, decide, loss_parts, posterior, weighted
-from twinbench.training.schedule import Stage, phase_epochs, stage_at
+from twinbench.decisions import decide
+from twinbench.spec.objectives import Objective, Stage
+from twinbench.training.objectives import answers, count_correct, loss_parts, posterior, weighted
 
 
 @pytest.fixture
@@ -41,9 +44,9 @@ def test_weight_zero_leaves_a_head_without_gradient(heads):
 
 
 def test_decisions(heads):
-    assert decide(heads, "target").tolist() == (heads["target"][:, 1] > heads["target"][:, 0]).tolist()
+    assert decide(answers(heads), "target").tolist() == (heads["target"][:, 1] > heads["target"][:, 0]).tolist()
     guessed = heads["digits"].argmax(-1).tolist()
-    assert decide(heads, "digits").tolist() == [left <= right for left, right in guessed]
+    assert decide(answers(heads), "digits").tolist() == [left <= right for left, right in guessed]
 
 
 def test_posterior_sums_all_ordered_pairs(heads):
@@ -61,24 +64,72 @@ def test_counts(heads):
     assert counts["digit_accuracy"] == (guessed == DIGITS).sum() / 2
 
 
+def test_a_head_of_one_output_has_squared_differences():
+    heads = {"target": torch.tensor([[0.5], [-1.0], [3.0]])}
+    (loss,) = loss_parts(heads, torch.tensor([1, 1, 0]), torch.full((3, 2), -1)).values()
+    assert loss.item() == pytest.approx((0.25 + 4 + 16) / 3)
+    assert decide(answers(heads), "target").tolist() == [True, False, True]
+
+
+def objective(**written):
+    """An objective from what a file has."""
+    return Objective.model_validate(written)
+
+
 def test_a_hand_over_at_both_ends():
-    objective = {"target": {"start": 0.0, "end": 1.0}, "digits": {"start": 1.0, "end": 0.0}, "phases": None}
-    assert stage_at(objective, 1, 100).weights == {"target": 0, "digits": 1}
-    assert stage_at(objective, 51, 100).weights == pytest.approx({"target": 0.5, "digits": 0.5})
-    assert stage_at(objective, 100, 100).weights == pytest.approx({"target": 0.99, "digits": 0.01})
+    found = objective(target={"start": 0.0, "end": 1.0}, digits={"start": 1.0, "end": 0.0})
+    assert found.stage(1, 100).weights == {"target": 0, "digits": 1}
+    assert found.stage(51, 100).weights == pytest.approx({"target": 0.5, "digits": 0.5})
+    assert found.stage(100, 100).weights == pytest.approx({"target": 0.99, "digits": 0.01})
+    assert found.varies
 
 
 def test_constant_weights_stay():
-    assert {stage_at({"target": 1.0, "digits": 0.5}, epoch, 7).weights["digits"] for epoch in range(1, 8)} == {0.5}
+    found = objective(target=1.0, digits=0.5)
+    assert {found.stage(epoch, 7).weights["digits"] for epoch in range(1, 8)} == {0.5}
+    assert not found.varies
 
 
 def test_phases_switch_after_their_share_of_the_epochs():
     digits, target = {"digits": 1.0, "target": 0.0}, {"digits": 0.0, "target": {"start": 1.0, "end": 0.0}}
-    phases = {"phases": [{"share": 0.3, "train": ["a"], **digits}, {"share": 0.7, "train": None, **target}]}
-    assert phase_epochs(phases, 10) == [3, 7]
-    assert stage_at(phases, 3, 10) == Stage({"target": 0.0, "digits": 1.0}, ("a",))
-    assert stage_at(phases, 4, 10) == Stage({"target": 1.0, "digits": 0.0}, None)
-    assert stage_at(phases, 10, 10).weights["target"] == pytest.approx(1 / 7)
+    found = objective(phases=[{"share": 0.3, "train": ["a"], **digits}, {"share": 0.7, "train": None, **target}])
+    assert found.epochs(10) == [3, 7]
+    assert found.stage(3, 10) == Stage({"target": 0.0, "digits": 1.0}, ("a",))
+    assert found.stage(4, 10) == Stage({"target": 1.0, "digits": 0.0}, None)
+    assert found.stage(10, 10).weights["target"] == pytest.approx(1 / 7)
+    assert (found.trained, found.varies) == (["target", "digits"], True)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"target": 1.0},
+        {"target": 0.25, "digits": 2.0},
+        {"target": {"start": 0.0, "end": 1.0}, "digits": {"start": 1.0, "end": 0.0}},
+        {"phases": [{"share": 0.5, "digits": 1.0, "train": ["a"]}, {"share": 0.5, "target": 1.0}]},
+    ],
+)
+def test_an_objective_is_written_as_a_file_has_it(written):
+    assert objective(**written).model_dump() == written
+    assert objective(**objective(**written).model_dump()) == objective(**written)
+
+
+def test_a_weight_of_0_is_not_written():
+    assert objective(target=1, digits=0).model_dump() == {"target": 1.0}
+    assert objective(target=1, digits={"start": 0, "end": 0}).model_dump() == {"target": 1.0}
+    assert objective(target=1, digits={"start": 2, "end": 2}).model_dump() == {"target": 1.0, "digits": 2.0}
+
+
+@settings(deadline=None, derandomize=True)
+@given(shares=st.lists(st.integers(1, 50), min_size=2, max_size=5), epochs=st.integers(1, 200))
+def test_phases_take_all_epochs_in_turn(shares, epochs):
+    parts = [share / sum(shares) for share in shares]
+    found = objective(phases=[{"share": part, "target": 1, "train": [str(n)]} for n, part in enumerate(parts)])
+    counts = found.epochs(epochs)
+    assert sum(counts) == epochs
+    assert min(counts) >= 0
+    trained = [found.stage(epoch, epochs).parts for epoch in range(1, epochs + 1)]
+    assert trained == [(str(n),) for n, count in enumerate(counts) for _ in range(count)]
 
 
 def test_losses_and_counts_of_replicas_are_those_of_each_alone(heads):

@@ -1,7 +1,6 @@
 """Pre-trained weights: what a file must hold, what becomes of it, and that no file can run code."""
 
 import hashlib
-import json
 import pickle
 
 import pandas as pd
@@ -14,11 +13,12 @@ from torchvision.models import ResNet18_Weights, resnet18
 from tests.conftest import ROOT, put
 from twinbench.architectures.catalog import architectures
 from twinbench.config.loading import load_config, load_study
-from twinbench.data.pairs import draw_pairs
 from twinbench.files import DataError, read_tensors
-from twinbench.planning import Plan
 from twinbench.pretrained import read_origin, write_pretrained
-from twinbench.training.cell import train_cell
+from twinbench.spec.training import Cell
+from twinbench.tasks import pairs
+from twinbench.training.cell import Inputs, Outputs, train_cell
+from twinbench.training.record import Record
 
 MODELS = ["resnet18-pair", "resnet18-siamese"]
 
@@ -201,20 +201,19 @@ def test_a_download_is_checked_and_named_or_says_why_not(colour, tmp_path, monke
 
 @pytest.mark.parametrize("start", ["random", "file"])
 def test_the_record_says_where_a_training_started(written, digits_file, labels, tmp_path, start):
-    table = draw_pairs(labels, seed=1, counts={"train": 8, "validation": 0, "test": 8}, folds=None, study="s", rounds=range(1))  # fmt: skip
+    counts = {"train": 8, "validation": 0, "test": 8}
+    table = pairs.draw(range(1), labels=labels, seed=1, counts=counts, folds=None, study="s")
     table.to_parquet(tmp_path / "pairs.parquet")
-    study = load_study(ROOT / "config/studies/siamese-resnets.yaml", "smoke")
-    config = load_config(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
-    cell = put(Plan(config, {study.name: study}).cell(study.name, "mnist-resnet"), "training.optimizer.lr", 1e-9)
+    config = load_config(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"})
+    study = load_study(ROOT / "config/studies/siamese-resnets.yaml", config)[0]
+    cell = put(study.cell("mnist-resnet"), "training.optimizer.lr", 1e-9)
     cell = put(cell, "training", cell["training"] | {"epochs": 1, "early_stopping": None})
-    train_cell(
-        cell, study=study.name, model="m", fold="all", digits=digits_file, pairs=tmp_path / "pairs.parquet",
-        pretrained=written if start == "file" else None, threads=1, gpu=False, code="", checkpoint=tmp_path / "c",
-        weights=tmp_path / "weights", history=tmp_path / "history", record=tmp_path / "record",
-    )  # fmt: skip
-    record = json.loads((tmp_path / "record").read_text(encoding="utf-8"))
-    assert record["initial_weights"] == (read_origin(written) if start == "file" else "random")
-    first = read_tensors(tmp_path / "weights")["net.layer1.0.conv1.weight"][0]
+    outputs = Outputs(**{name: tmp_path / name for name in ("weights", "history", "record")})
+    inputs = Inputs(tmp_path / "pairs.parquet", digits_file, written if start == "file" else None)
+    train_cell(Cell(**cell), "all", inputs, outputs, threads=1, gpu=False, code="", checkpoint=tmp_path / "c")
+    record = Record.read(outputs.record)
+    assert record.initial_weights == (read_origin(written) if start == "file" else "random")
+    first = read_tensors(outputs.weights)["net.layer1.0.conv1.weight"][0]
     same = torch.allclose(first, read_tensors(written)["layer1.0.conv1.weight"], atol=1e-6)
     assert same == (start == "file")  # a step at a rate of 1e-9 moves nothing
-    assert len(pd.read_parquet(tmp_path / "history")) == 2
+    assert len(pd.read_parquet(outputs.history)) == 2

@@ -7,18 +7,21 @@ from torch import nn
 
 from tests.unit.made_up_replicas import ADAM, assert_same, made_up, train
 from twinbench.architectures.catalog import architectures
+from twinbench.spec.training import Optimizer
 from twinbench.training.checkpoint import Checkpoint
 from twinbench.training.optimizers import make_optimizer
 from twinbench.training.replicas import LoopReplicas, set_trained_parts
 from twinbench.training.stacked.layers import StackedTwin
 from twinbench.training.stacked.replicas import StackedReplicas
 
+# Those that a framework of its own trains are not stacked.
+NAMES = sorted(name for name, entry in architectures().items() if not entry.strategy)
 MOMENTUM = {"name": "sgd", "lr": 0.01, "momentum": 0.8, "decay": 0.9}
 LARGE_STEPS = {"name": "sgd", "momentum": 0.9, "decay": 1.0}  # the validation loss goes up and down
 
 
 @pytest.mark.parametrize("optimizer", [ADAM, MOMENTUM], ids=["adam", "momentum"])
-@pytest.mark.parametrize("name", sorted(architectures()))
+@pytest.mark.parametrize("name", NAMES)
 def test_stacked_is_the_loop(name, optimizer):
     # Dropout included: on a processor, a replica draws the same masks either way. Six steps in float64; sums in another
     # order differ by 1e-16, and Adam divides them by gradients that can be as small as its epsilon of 1e-8.
@@ -39,7 +42,7 @@ def test_stacked_separate_branches_are_the_loops(name, batch_size):
     assert as_one == (name in ("dense-twin", "conv-twin"))  # the others have dropout
 
 
-@pytest.mark.parametrize("name", sorted(architectures()))
+@pytest.mark.parametrize("name", NAMES)
 def test_a_step_in_float32_is_the_loops(name):
     # Other kernels compute float32 than float64. One step of SGD with a rate of 1, without momentum: what it changes are
     # gradients, which sum hundreds of products in other orders. As vectors they agree to a thousandth of their
@@ -100,7 +103,7 @@ def test_a_replica_that_ended_keeps_its_weights():
 
 def test_divergence_leaves_the_others_alone():
     data = [made_up(r, 20, torch.float64) for r in range(3)]
-    data[1]["train"].pairs[0, 0, 0, 0] = torch.nan
+    data[1]["train"].inputs[0, 0, 0, 0] = torch.nan
     stacked, loop = (train(strategy, "twin-lenet", data=data) for strategy in (StackedReplicas, LoopReplicas))
     assert stacked[1].status == ["ok", "diverged", "ok"]
     assert_same(stacked, loop, 1e-8)
@@ -129,18 +132,16 @@ def on_meta(name, **changes):
     """
     replicas, _ = train(StackedReplicas, name, dtype=torch.float32, epochs=1, **changes)
     replicas.model.to("meta")
-    replicas.optimizer = make_optimizer(replicas.model.parameters(), ADAM)
+    replicas.optimizer = make_optimizer(replicas.model.parameters(), Optimizer(**ADAM))
     set_trained_parts(replicas.model, None)
     split = replicas.splits["train"]
-    return replicas, tuple(tensor.to("meta") for tensor in (split.pairs, split.target, split.digits))
+    return replicas, tuple(tensor.to("meta") for tensor in (split.inputs, split.target, split.digits))
 
 
 ONE_PAIR = {"pairs": 1, "batch_size": 1, "options": {"shared": False}}
 
 
-@pytest.mark.parametrize(
-    ("name", "changes"), [*((name, {}) for name in sorted(architectures())), ("dense-twin", ONE_PAIR)]
-)
+@pytest.mark.parametrize(("name", "changes"), [*((name, {}) for name in NAMES), ("dense-twin", ONE_PAIR)])
 def test_no_step_waits_for_a_value(name, changes):
     replicas, batch = on_meta(name, **changes)
     replicas._step_through([batch, batch], dict.fromkeys(architectures()[name].heads, 1.0))
@@ -162,7 +163,7 @@ def test_no_step_waits_for_a_gpu():
     split = replicas.splits["train"]
     torch.cuda.set_sync_debug_mode("error")
     try:
-        replicas._step_through([(split.pairs, split.target, split.digits)] * 2, {"target": 1.0, "digits": 1.0})
+        replicas._step_through([(split.inputs, split.target, split.digits)] * 2, {"target": 1.0, "digits": 1.0})
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert replicas.optimizer.counts.tolist() == [5.0] * len(

@@ -1,6 +1,5 @@
 """Sweeps: the table of their values, the best setting, the verdict, the report's part and the figures."""
 
-import json
 from importlib import import_module
 
 import numpy as np
@@ -8,15 +7,19 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from tests.unit import studies
 from twinbench.evaluation import sweeps as evaluation
-from twinbench.figures.sweeps import SweepResults, is_even_in_logarithms, is_number
-from twinbench.report.sweeps import sweep_parts
+from twinbench.figures.style import StudyResults
+from twinbench.figures.sweep_line import is_even_in_logarithms, is_number
+from twinbench.metric import METRICS
+from twinbench.report.sweeps import sweep_part
+from twinbench.spec.study import Study
 
 
-def made_up(means, rounds=5, diverged=None, test=None, metric="error"):
+def made_up(means, rounds=5, diverged=None, test=None):
     """Rows of a sweep over batch sizes with these validation means; ``diverged`` counts rounds of a value."""
     rng = np.random.default_rng(0)
-    common = rng.normal(0, 0.01, rounds)  # the points share their data
+    common = rng.normal(0, 0.01, rounds)  # the settings share their data
     rows = []
     for value, mean in means.items():
         values = value if isinstance(value, tuple) else (value,)
@@ -27,35 +30,59 @@ def made_up(means, rounds=5, diverged=None, test=None, metric="error"):
                     (test or {}).get(value, 0.5) if split == "test" else mean + common[round_] + rng.normal(0, 0.001)
                 )
                 rows.append({
-                    "study": "s", "sweep": "batch", "point": "_".join(map(str, values)), "round": round_, "split": split, "metric": metric,
-                    "value": shown if ok else np.nan, "train_seconds": 10 / values[0], "status": "ok" if ok else "diverged", "reason": "",
+                    "setting": "_".join(map(str, values)), "round": round_, "split": split, "value": shown if ok else np.nan,
+                    "train_seconds": 10 / values[0], "status": "ok" if ok else "diverged",
                 })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def swept_of(table, claimed=(), metric="error", rounds=5, reduced=None, split="validation"):
-    points = {point: [int(value) for value in point.split("_")] for point in table["point"].unique()}
-    columns = [list(dict.fromkeys(column)) for column in zip(*points.values(), strict=True)]
-    return {
-        "title": "Batch size", "metric": metric, "split": split, "published": {"conclusion": "It is 5.", "best": {}}, "points": points,
-        "axes": [{"label": "batch size", "values": values, "texts": list(map(str, values))} for values in columns],
-        "kept": {}, "paths": [], "figure": "sweep_line" if len(columns) == 1 else "sweep_map", "labels": {point: f"batch size {point}" for point in points},
-        "claimed": list(claimed), "reduced": reduced or {}, "protocol": {"rounds": rounds},
+def swept_of(table, claimed=(), metric="error", rounds=5, reduced=None, split="validation", values=None) -> Study:
+    """The sweep that a made-up table is of; ``values`` are those of the settings, where their names do not say them."""
+    named = {name: [int(value) for value in name.split("_")] for name in table["setting"].unique()}
+    values = values or named
+    columns = [list(dict.fromkeys(column)) for column in zip(*values.values(), strict=True)]
+    axes = [
+        {"path": path, "label": "batch size", "values": column, "texts": list(map(str, column))}
+        for path, column in zip(("training.batch_size", "options.width"), columns, strict=False)
+    ]
+    swept = {
+        "parent": "s", "name": "batch", "base": "m", "metric": metric, "split": split, "reduced": {}, "conclusion": "It is 5.",
+        "claimed": list(claimed), "axes": axes, "settings": values,
     }  # fmt: skip
+    models = {name: studies.model(f"batch size {name}") for name in values}
+    return studies.made_up(
+        models, {"rounds": rounds}, name="s.batch", title="Batch size", swept=swept, reduced=reduced or {},
+        figures=["sweep_line" if len(axes) == 1 else "sweep_map"],
+    )  # fmt: skip
+
+
+def tables_of(table, metric="error"):
+    """The metrics and the cells that a made-up table comes of: a training that diverged has no metrics."""
+    found = METRICS[metric]
+    ok = table[table["status"] == "ok"]
+    metrics = pd.DataFrame({"study": "s.batch", "model": ok["setting"], "fold": "all", "round": ok["round"],
+                            "split": ok["split"], "metric": found.column, "value": found.of(ok["value"])})  # fmt: skip
+    constant = table.drop_duplicates("split")[["round", "split"]].assign(
+        study="s.batch", model="constant", fold="all", metric=found.column, value=0.5
+    )
+    others = metrics.assign(metric="loss", value=7.0)
+    cells = table.drop_duplicates(["setting", "round"])[["setting", "round", "train_seconds", "status"]]
+    cells = cells.rename(columns={"setting": "model"}).assign(study="s.batch", fold="all")
+    return pd.concat([metrics, others, constant], ignore_index=True), cells.reset_index(drop=True)
 
 
 def test_the_best_setting_is_chosen_on_validation_pairs_alone():
     table = made_up({1: 0.2, 5: 0.1, 20: 0.3}, test={1: 0.4, 5: 0.9, 20: 0.0})
     best = evaluation.best_setting(evaluation.settings(table), "error")
-    assert best.point == "5"
+    assert best.name == "5"
     assert best.values["test"].mean == pytest.approx(0.9)
-    assert evaluation.best_setting(evaluation.settings(table), "accuracy").point == "20", "of accuracies, the highest"
+    assert evaluation.best_setting(evaluation.settings(table), "accuracy").name == "20", "of accuracies, the highest"
 
 
 def test_a_setting_with_a_diverged_round_is_not_the_best_but_stays_in_the_table():
     table = made_up({1: 0.05, 5: 0.1}, diverged={1: 2})
     found = evaluation.settings(table)
-    assert evaluation.best_setting(found, "error").point == "5"
+    assert evaluation.best_setting(found, "error").name == "5"
     assert (found["1"].diverged, found["1"].values["validation"].n) == (2, 3)
     everything = evaluation.settings(made_up({1: 0.05, 5: 0.1}, diverged={1: 5, 5: 1}))
     assert evaluation.best_setting(everything, "error") is None
@@ -80,7 +107,7 @@ def test_agreement_with_the_report(means, changes, word, reason):
     assert (found.word, found.reason) == (word, reason)
 
 
-@pytest.mark.parametrize("missing", ["point == '5'", "point == '1' and round == 3"])
+@pytest.mark.parametrize("missing", ["setting == '5'", "setting == '1' and round == 3"])
 def test_no_verdict_where_trainings_are_missing(missing):
     table = made_up({1: 0.05, 5: 0.1})
     left = table.drop(table.query(missing).index)
@@ -90,16 +117,16 @@ def test_no_verdict_where_trainings_are_missing(missing):
 
 def test_a_round_without_a_value_is_no_setting_to_choose():
     table = made_up({1: 0.2, 5: 0.1})
-    table.loc[(table["point"] == "5") & (table["round"] == 0) & (table["split"] == "validation"), "value"] = np.nan
+    table.loc[(table["setting"] == "5") & (table["round"] == 0) & (table["split"] == "validation"), "value"] = np.nan
     found = evaluation.settings(table)
     assert (found["5"].diverged, found["1"].diverged) == (1, 0)
-    assert evaluation.best_setting(found, "error").point == "1"
+    assert evaluation.best_setting(found, "error").name == "1"
 
 
-def test_of_a_conclusion_on_one_of_two_axes_the_best_point_counts():
+def test_of_a_conclusion_on_one_of_two_axes_the_best_setting_counts():
     table = made_up({(1, 1): 0.3, (1, 2): 0.2, (5, 1): 0.25, (5, 2): 0.1})
     found = evaluation.agreement(table, swept_of(table, ["1_2", "5_2"]))
-    assert (found.word, found.theirs.point) == ("agrees", "5_2")
+    assert (found.word, found.theirs.name) == ("agrees", "5_2")
 
 
 def test_the_interval_is_students():
@@ -109,46 +136,45 @@ def test_the_interval_is_students():
     assert summary.confidence_interval() == pytest.approx(expected)
 
 
-def test_the_table_has_a_row_for_a_diverged_round_and_the_kept_epochs_value(tmp_path):
-    history = [
-        {"round": r, "epoch": e, "split": s, "accuracy": 0.5 + r / 10 + e / 100, "digit_accuracy": 0.5}
-        for r, epochs in ((0, 3), (1, 1)) for e in range(1, epochs + 1) for s in ("train", "validation", "test")
-    ]  # fmt: skip
-    pd.DataFrame(history).to_parquet(tmp_path / "history.parquet")
-    rounds = [
-        {"round": 0, "status": "ok", "reason": "done", "epochs": 3, "best_epoch": 2, "train_seconds": 1.5},
-        {"round": 1, "status": "diverged", "reason": "not finite", "epochs": 1, "best_epoch": 0, "train_seconds": 0.5},
+def test_the_table_has_a_row_for_a_diverged_round_and_values_of_the_metric():
+    splits = ("train", "validation", "test")
+    cells = pd.DataFrame({
+        "study": "s.rate", "model": "lr-0.1", "fold": "all", "round": [0, 1], "status": ["ok", "diverged"],
+        "reason": ["done", "not finite"], "epochs": [3, 1], "best_epoch": [2, 0], "train_seconds": [1.5, 0.5],
+    })  # fmt: skip
+    rows = [
+        ("lr-0.1", 0, split, metric, value) for split in splits for metric, value in (("accuracy", 0.52), ("loss", 3))
     ]
-    (tmp_path / "record.json").write_text(json.dumps({"rounds": rounds}))
-    sweeps = {"s.rate": {"metric": "error", "axes": ["training.optimizer.lr"], "points": {"lr-0.1": ["0.1"]}}}
-    cells = [{"study": "s.rate", "model": "lr-0.1", "fold": "all", "rounds": "0-1"}]
-    table = evaluation.sweep_table(sweeps, cells, [tmp_path / "record.json"], [tmp_path / "history.parquet"])
-    assert list(table.columns) == [
-        "study", "sweep", "point", "x_axis", "x_value", "y_axis", "y_value", "round", "split", "metric", "value", "train_seconds",
-        "status", "reason",
-    ]  # fmt: skip
+    rows += [("constant", round_, split, "accuracy", 0.9) for round_ in (0, 1) for split in splits]
+    metrics = pd.DataFrame(rows, columns=["model", "round", "split", "metric", "value"])
+    table = evaluation.sweep_table("error", metrics, cells)
+    assert list(table.columns) == ["setting", "round", "train_seconds", "status", "split", "value"]
     assert len(table) == 6
+    assert sorted(table["split"].unique()) == sorted(splits)
+    assert table["setting"].unique().tolist() == ["lr-0.1"], "the baseline is no setting"
     assert table.query("round == 0")["value"].tolist() == pytest.approx([1 - 0.52] * 3)
     assert table.query("round == 1")["value"].isna().all()
-    # No finite validation loss, so no best epoch: the last one's weights were kept.
-    rounds[0]["best_epoch"] = 0
-    (tmp_path / "record.json").write_text(json.dumps({"rounds": rounds}))
-    last = evaluation.sweep_table(sweeps, cells, [tmp_path / "record.json"], [tmp_path / "history.parquet"])
-    assert last.query("round == 0")["value"].tolist() == pytest.approx([1 - 0.53] * 3)
-    first = table.iloc[0]
-    assert (first["study"], first["sweep"], first["x_axis"], first["x_value"], first["y_axis"]) == (
-        "s",
-        "rate",
-        "training.optimizer.lr",
-        "0.1",
-        "",
-    )
+    assert table.groupby("round")["train_seconds"].unique().map(list).to_dict() == {0: [1.5], 1: [0.5]}
+    # A finite training may have a value that is not: it counts as none.
+    infinite = metrics.assign(value=metrics["value"].where(metrics["metric"] != "loss", np.inf))
+    losses = evaluation.sweep_table("loss", infinite, cells)
+    assert losses["value"].isna().all()
+    assert evaluation.sweep_table("loss", metrics, cells).query("round == 0")["value"].tolist() == [3] * 3
+    # Of a training without metrics there is a row as well; its status says that it ended well.
+    lost = evaluation.sweep_table("error", metrics[metrics["model"] == "constant"], cells)
+    assert (len(lost), lost["value"].isna().all()) == (6, True)
+
+
+def test_the_table_is_that_of_the_tables_it_comes_of():
+    table = made_up({1: 0.2, 5: 0.1}, diverged={5: 2})
+    found = evaluation.sweep_table("error", *tables_of(table))
+    pd.testing.assert_frame_equal(found[list(table.columns)], table, check_exact=False)
 
 
 def test_the_report_names_best_setting_conclusion_and_verdict():
     table = made_up({1: 0.2, 5: 0.1, 20: 0.3}, diverged={20: 5})
-    (part,) = sweep_parts({"sweeps": {"s.batch": swept_of(table, ["5"])}}, table)
-    assert part["header"] == ["Batch size", "Validation error", "Training, s a round", "Rounds diverged"]
+    part = sweep_part(swept_of(table, ["5"]), *tables_of(table))
+    assert part["header"] == ["Batch size", "Validation error", "Training, seconds per round", "Rounds diverged"]
     assert [row[0] for row in part["rows"]] == ["1", "5", "20"]
     assert part["rows"][2][1:] == ["no result", "no result", "5"]
     assert part["best"].startswith("batch size 5, validation error ")
@@ -156,8 +182,17 @@ def test_the_report_names_best_setting_conclusion_and_verdict():
     assert "on the test pairs 50.0" in part["best"]
     assert part["verdict"].startswith("agrees, the same setting; batch size 5: ")
     shown = swept_of(table, ["5"], split="test")
-    (part,) = sweep_parts({"sweeps": {"s.batch": shown}}, table)
+    part = sweep_part(shown, *tables_of(table))
     assert part["header"][1:3] == ["Validation error", "Test error"]
+    assert sweep_part(swept_of(table), *tables_of(table))["verdict"] == "", "the report names no setting"
+
+
+def test_a_setting_of_which_nothing_is_there_is_missing_in_a_partial_report():
+    table = made_up({1: 0.2, 5: 0.1, 20: 0.3})
+    part = sweep_part(swept_of(table, ["5"]), *tables_of(table[table["setting"] != "5"]))
+    assert part["rows"][1] == ["5", "missing", "missing", "–"]
+    assert part["best"].startswith("batch size 1, ")
+    assert part["verdict"] == "no verdict: trainings are missing"
 
 
 @pytest.mark.parametrize(
@@ -180,11 +215,14 @@ def test_an_axis_is_logarithmic_where_its_values_are_spaced_so(values, logarithm
 def drawn(monkeypatch, tmp_path):
     """A function that draws the figure of a sweep and returns its panels."""
 
-    def draw(table, swept):
-        module, kept = import_module(f"twinbench.figures.{swept['figure']}"), []
+    def draw(table, study):
+        module, kept = import_module(f"twinbench.figures.{study.figures[0]}"), []
         save = module.save
-        monkeypatch.setattr(module, "save", lambda figure, path: (kept.append(figure), save(figure, path)))
-        module.draw_sweep(SweepResults(table, swept), tmp_path / "sweep.png")
+        monkeypatch.setattr(
+            module, "save", lambda figure, *rest, **named: (kept.append(figure), save(figure, *rest, **named))
+        )
+        metrics, cells = tables_of(table)
+        module.draw(StudyResults(**study.shown(), metrics=metrics, cells=cells), tmp_path / "sweep.png")
         assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
         return kept[0].axes
 
@@ -195,7 +233,7 @@ def test_a_line_shows_means_best_and_divergence(drawn):
     table = made_up({1: 0.2, 5: 0.1, 20: 0.15, 100: 0.4}, diverged={1: 1, 100: 5})
     metric, seconds = drawn(table, swept_of(table, ["20"]))
     lines = {line.get_label(): line for line in metric.lines if not line.get_label().startswith("_")}
-    means = table.query("split == 'validation'").groupby("point", sort=False)["value"].mean().dropna()
+    means = table.query("split == 'validation'").groupby("setting", sort=False)["value"].mean().dropna()
     np.testing.assert_allclose(lines["validation"].get_ydata(), means)
     assert lines["validation"].get_xdata().tolist() == [1, 5, 20]
     assert lines["best on validation pairs"].get_xdata() == [5]
@@ -209,12 +247,7 @@ def test_a_line_shows_means_best_and_divergence(drawn):
 
 def test_a_line_over_words_has_their_positions(drawn):
     table = made_up({1: 0.2, 2: 0.1})
-    swept = swept_of(table)
-    swept |= {
-        "points": {"1": ["tanh"], "2": ["relu"]},
-        "axes": [{"label": "activation", "values": ["tanh", "relu"], "texts": ["tanh", "relu"]}],
-    }
-    metric, _ = drawn(table, swept)
+    metric, _ = drawn(table, swept_of(table, values={"1": ["tanh"], "2": ["relu"]}))
     assert [label.get_text() for label in metric.get_xticklabels()] == ["tanh", "relu"]
 
 
@@ -222,7 +255,7 @@ def test_a_map_shows_means_best_and_divergence(drawn):
     table = made_up({(1, 1): 0.3, (1, 2): 0.2, (5, 1): 0.25, (5, 2): 0.1}, diverged={(1, 1): 5, (5, 1): 1})
     panels = drawn(table, swept_of(table, ["1_2", "5_2"]))
     shown = panels[0].images[0].get_array()
-    means = table.query("split == 'validation'").groupby("point")["value"].mean()
+    means = table.query("split == 'validation'").groupby("setting")["value"].mean()
     assert shown.mask.tolist() == [[True, False], [False, False]]
     np.testing.assert_allclose(shown[1].data, [means["1_2"], means["5_2"]])
     assert sum("diverged" in text.get_text() for text in panels[0].texts) == 2

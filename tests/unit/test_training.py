@@ -1,6 +1,5 @@
 """The training loop against plain PyTorch, and what it promises about seeds, stopping and divergence."""
 
-import inspect
 from itertools import pairwise
 
 import numpy as np
@@ -9,30 +8,28 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from tests.unit.made_up_replicas import CPU, objective_of, replicas_of
 from twinbench.architectures.catalog import architectures
-from twinbench.data.pairs import draw_pairs
-from twinbench.data.tensors import Split, load_splits
+from twinbench.files import read_tensors
+from twinbench.seeds import derive_seed
+from twinbench.spec.training import Cell, Inputs, Training
+from twinbench.tasks import pairs
+from twinbench.tasks.tensors import Split, load_splits
 from twinbench.training.cell import _seeds
-from twinbench.training.checkpoint import Checkpoint, training_key
-from twinbench.training.early_stopping import EarlyStopping
-from twinbench.training.loop import fit
-from twinbench.training.optimizers import make_optimizer
-from twinbench.training.replicas import LoopReplicas, ReplicaSeeds, evaluate_model
+from twinbench.training.loop import EarlyStopping, fit
+from twinbench.training.replicas import LoopReplicas, evaluate_model
 from twinbench.training.stacked.replicas import StackedReplicas
 
-TRAINING = {
-    "epochs": 3,
-    "batch_size": 32,
-    "optimizer": {"name": "adam", "lr": 0.01, "momentum": 0.0, "decay": 1.0},
-    "early_stopping": None,
-}
+TRAINING = {"epochs": 3, "batch_size": 32, "optimizer": {"name": "adam", "lr": 0.01}}
 OBJECTIVE = {"target": 1.0, "digits": 1.0}
 
 
 @pytest.fixture(scope="module")
 def data(labels, digits_file):
-    table = draw_pairs(labels, {"train": 100, "validation": 50, "test": 50}, None, seed=0, study="s", rounds=range(3))
-    return list(load_splits(digits_file, table, "all", torch.device("cpu")).values())
+    counts = {"train": 100, "validation": 50, "test": 50}
+    table = pairs.draw(range(3), labels=labels, counts=counts, folds=None, seed=0, study="s")
+    inputs = Inputs(task="pairs", scaling="training")
+    return list(load_splits(inputs, read_tensors(digits_file), table, "all", CPU).values())
 
 
 @pytest.fixture(params=[LoopReplicas, StackedReplicas], ids=["loop", "stacked"])
@@ -40,18 +37,14 @@ def strategy(request):
     return request.param
 
 
-def replicas(
-    data, build=None, training=TRAINING, objective=OBJECTIVE, decision="target", first=0, strategy=LoopReplicas
-):
+def replicas(data, build=None, training=None, objective=OBJECTIVE, decision="target", first=0, strategy=LoopReplicas):
     build = build or architectures()["twin-lenet"].build
-    seeds = [
-        ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 1000 * r + epoch) for r in range(first, first + len(data))
-    ]
-    return strategy(build, data, seeds, training, objective, decision)
+    training = Training(**TRAINING | (training or {}))
+    return replicas_of(strategy, build, data, training, objective_of(**objective), decision, first)
 
 
-def run(data, training=None, **options):
-    trained = replicas(data, training=TRAINING | (training or {}), **options)
+def run(data, **options):
+    trained = replicas(data, **options)
     return trained, fit(trained, list(data[0]))
 
 
@@ -69,7 +62,7 @@ def test_training_is_the_textbook_loop(data, settings, reference, strategy):
     def build():
         return architectures()["twin-lenet"].build().double()
 
-    double = {name: Split(split.pairs.double(), split.target, split.digits) for name, split in data[0].items()}
+    double = {name: Split(split.inputs.double(), split.target, split.digits) for name, split in data[0].items()}
     trained, _ = run([double], strategy=strategy, build=build, training={"optimizer": settings | {"decay": 0.7}})
 
     split = double["train"]
@@ -83,7 +76,7 @@ def test_training_is_the_textbook_loop(data, settings, reference, strategy):
         order = torch.randperm(100)
         for start in range(0, 100, 32):
             batch = order[start : start + 32]
-            heads = model(split.pairs[batch])
+            heads = model(split.inputs[batch])
             loss = nn.functional.cross_entropy(heads["target"], split.target[batch])
             loss = loss + nn.functional.cross_entropy(heads["digits"][:, 0], split.digits[batch, 0])
             loss = loss + nn.functional.cross_entropy(heads["digits"][:, 1], split.digits[batch, 1])
@@ -113,7 +106,7 @@ def test_history_has_a_row_for_every_replica_epoch_and_split(data, strategy):
     last = [row for row in outcome.history if row["epoch"] == 3 and row["replica"] == 2 and row["split"] == "test"]
     model = architectures()["twin-lenet"].build().eval()
     model.load_state_dict(trained.weights(2))
-    heads = model(data[2]["test"].pairs)
+    heads = model(data[2]["test"].inputs)
     right = (heads["target"].argmax(-1) == data[2]["test"].target).float().mean()
     assert last[0]["accuracy"] == pytest.approx(right.item())
     assert last[0]["loss"] == pytest.approx(last[0]["target_loss"] + last[0]["digits_loss"], rel=1e-6)
@@ -164,7 +157,7 @@ def test_early_stopping_restores_the_best_weights(data, strategy):
     assert outcome.epochs.min() < 25, "no replica stopped: the test tests nothing"
 
 
-HAND_OVER = {"target": {"start": 0.0, "end": 1.0}, "digits": {"start": 1.0, "end": 0.0}, "phases": None}
+HAND_OVER = {"target": {"start": 0.0, "end": 1.0}, "digits": {"start": 1.0, "end": 0.0}}
 TWO_PHASES = {
     "phases": [
         {"share": 0.5, "target": 0.0, "digits": 1.0, "train": ["branch", "digits"]},
@@ -185,9 +178,7 @@ def test_the_history_holds_the_weights_of_each_epoch(data, strategy):
 
 def test_a_phase_trains_what_it_says_and_freezes_the_rest(data, strategy):
     build = architectures()["lenet-two-heads"].build
-    trained = replicas(
-        data[:1], strategy=strategy, build=build, training=TRAINING | {"epochs": 4}, objective=TWO_PHASES
-    )
+    trained = replicas(data[:1], strategy=strategy, build=build, training={"epochs": 4}, objective=TWO_PHASES)
     states = [{name: tensor.clone() for name, tensor in trained.weights(0).items()}]
     for epoch in (1, 2, 3, 4):
         trained.train_epoch(epoch, np.array([True]))
@@ -200,74 +191,24 @@ def test_a_phase_trains_what_it_says_and_freezes_the_rest(data, strategy):
 
 
 def test_what_is_frozen_keeps_its_batch_norm_statistics(data, strategy):
-    phases = {"phases": [TWO_PHASES["phases"][1] | {"share": 1.0}]}
-    trained = replicas(data[:1], strategy=strategy, objective=phases)  # the twin LeNet's branch has a batch norm
+    # The twin LeNet's branch has a batch norm.
+    trained = replicas(data[:1], strategy=strategy, training={"epochs": 2}, objective=TWO_PHASES)
     statistics = [name for name in trained.weights(0) if "running" in name]
     before = {name: trained.weights(0)[name].clone() for name in statistics}
-    trained.train_epoch(1, np.array([True]))
+    trained.train_epoch(2, np.array([True]))
     changed = {name.split(".")[0] for name in statistics if not before[name].equal(trained.weights(0)[name])}
     assert changed == {"comparison"}
 
 
 def test_divergence_is_recorded_and_stops_only_its_replica(data, strategy):
     broken = dict(data[1])
-    pairs = broken["train"].pairs.clone()
-    pairs[0, 0, 0, 0] = float("nan")
-    broken["train"] = Split(pairs, broken["train"].target, broken["train"].digits)
+    inputs = broken["train"].inputs.clone()
+    inputs[0, 0, 0, 0] = float("nan")
+    broken["train"] = Split(inputs, broken["train"].target, broken["train"].digits)
     _, outcome = run([data[0], broken, data[2]], strategy=strategy)
     assert outcome.status == ["ok", "diverged", "ok"]
     assert outcome.epochs.tolist() == [3, 1, 3]
     assert "epoch 1" in outcome.reason[1]
-
-
-def test_optimizers_skip_parameters_without_gradient():
-    for settings in ({"name": "adam", "lr": 0.1}, {"name": "sgd", "lr": 0.1, "momentum": 0.5}):
-        used, unused = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
-        used.square().sum().backward()
-        make_optimizer([used, unused], settings).step()
-        assert (used < 1).all()
-        assert (unused == 1).all()
-        assert used.grad is None
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.5])
-def test_a_first_gradient_may_come_late(momentum):
-    """As in an objective whose target head has weight 0 at first."""
-    ours, theirs = ([nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))] for _ in range(2))
-    optimizers = (
-        make_optimizer(ours, {"name": "sgd", "lr": 0.1, "momentum": momentum}),
-        torch.optim.SGD(theirs, lr=0.1, momentum=momentum),
-    )
-    for used in (1, 2, 2):
-        for parameters, optimizer in zip((ours, theirs), optimizers, strict=True):
-            sum(parameter.square().sum() for parameter in parameters[:used]).backward()
-            optimizer.step()
-        optimizers[1].zero_grad()
-        assert [p.tolist() for p in ours] == [pytest.approx(p.tolist(), rel=1e-6) for p in theirs]
-
-
-@pytest.mark.parametrize(
-    ("settings", "reference"),
-    [
-        ({"name": "adam", "lr": 0.01}, lambda p: torch.optim.Adam(p, lr=0.01)),
-        ({"name": "sgd", "lr": 0.1, "momentum": 0.5}, lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.5)),
-    ],
-)
-def test_optimizers_of_weights_in_channels_last(settings, reference):
-    torch.manual_seed(0)
-    dense, weights = torch.randn(3), torch.randn(4, 3, 2, 2)
-    ours = [nn.Parameter(dense), nn.Parameter(weights.contiguous(memory_format=torch.channels_last))]
-    theirs = [nn.Parameter(dense.clone()), nn.Parameter(weights.clone())]
-    factor = torch.randn(4, 3, 2, 2)
-    for parameters, optimizer in ((ours, make_optimizer(ours, settings)), (theirs, reference(theirs))):
-        for _ in range(3):
-            (parameters[0].square().sum() + (parameters[1] * factor).square().sum()).backward()
-            optimizer.step()
-            for parameter in parameters:
-                parameter.grad = None
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other)
-    assert ours[1].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_weights_in_channels_last_are_saved_in_the_default_layout(data, tmp_path):
@@ -279,76 +220,26 @@ def test_weights_in_channels_last_are_saved_in_the_default_layout(data, tmp_path
     assert torch.equal(load_file(tmp_path / "weights.safetensors")[name][0], large)
 
 
-class KilledError(Exception):
-    """Stands for a kill in the middle of a training."""
-
-
-@pytest.mark.parametrize("optimizer", [{"name": "adam", "lr": 0.01}, {"name": "sgd", "lr": 0.1, "momentum": 0.9}])
-def test_a_resumed_training_is_bit_identical(data, tmp_path, optimizer, strategy):
-    changes = {"epochs": 12, "optimizer": optimizer | {"decay": 0.9}, "early_stopping": {"patience": 3}}
-    options = {"training": TRAINING | changes}
-    expected, uninterrupted = run(data, strategy=strategy, **options)
-
-    killed = replicas(data, strategy=strategy, **options)
-    train_epoch = killed.train_epoch
-
-    def until_the_kill(epoch, active):
-        if epoch == 6:
-            raise KilledError
-        return train_epoch(epoch, active)
-
-    killed.train_epoch = until_the_kill
-    with pytest.raises(KilledError):
-        fit(killed, list(data[0]), Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
-    resumed = replicas(data, strategy=strategy, **options)
-    outcome = fit(resumed, list(data[0]), Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
-
-    for name, tensor in expected.state().items():
-        assert torch.equal(tensor, resumed.state()[name]), name
-    assert outcome.epochs.tolist() == uninterrupted.epochs.tolist()
-    assert outcome.best_epoch.tolist() == uninterrupted.best_epoch.tolist()
-    assert outcome.reason == uninterrupted.reason
-    without_time = [
-        [{k: v for k, v in row.items() if k != "seconds"} for row in o.history] for o in (outcome, uninterrupted)
-    ]
-    assert without_time[0] == without_time[1]
-
-
-def test_a_checkpoint_of_something_else_is_not_resumed(data, tmp_path):
-    path = tmp_path / "c.safetensors"
-    fit(replicas(data), list(data[0]), Checkpoint(path, "key", interval=0))
-    assert Checkpoint(path, "key").load() is not None
-    assert Checkpoint(path, "other key").load() is None
-    path.write_bytes(path.read_bytes()[:-10])
-    assert Checkpoint(path, "key").load() is None
-    assert Checkpoint(tmp_path / "none", "key").load() is None
-
-
-def test_the_key_follows_config_code_and_inputs(tmp_path):
-    pairs = tmp_path / "pairs"
-    keys = set()
-    for content, cell, code in [
-        (b"1", {"lr": 1}, "a"),
-        (b"2", {"lr": 1}, "a"),
-        (b"1", {"lr": 2}, "a"),
-        (b"1", {"lr": 1}, "b"),
-    ]:
-        pairs.write_bytes(content)
-        keys.add(training_key(cell, code, pairs))
-    assert len(keys) == 4
-
-
-def test_short_trainings_write_no_checkpoint(data, tmp_path):
-    fit(replicas(data), list(data[0]), Checkpoint(tmp_path / "c.safetensors", "key"))
-    assert list(tmp_path.iterdir()) == []
+def seeds(study="s", fold="0", round_=0, **changes):
+    task = changes.pop("task", "pairs")
+    cell = {"study": study, "model": "m", "seed": 1, "fixed_data": False, "parameter_budget": None, "options": {}}
+    cell |= {"inputs": {"task": task, "scaling": "training"}, "architecture": "twin-lenet", "decision": "target"}
+    return _seeds(Cell(**cell | {"objective": {"target": 1.0}, "training": TRAINING} | changes), fold, round_)
 
 
 def test_seeds_differ_by_round_fold_and_study_and_not_by_model():
-    weights = {_seeds(1, *axes, False).weights for axes in [("s", "0", 0), ("s", "0", 1), ("s", "1", 0), ("t", "0", 0)]}
-    assert len(weights) == 4
-    seeds = _seeds(1, "s", "0", 0, False)
-    assert len({seeds.epoch(1), seeds.epoch(2), seeds.weights}) == 3
-    fixed = [_seeds(1, "s", "all", round_, True) for round_ in (0, 1)]
+    axes = [("s", "0", 0), ("s", "0", 1), ("s", "1", 0), ("t", "0", 0)]
+    assert len({seeds(*of_replica).weights for of_replica in axes}) == 4
+    assert len({seeds().epoch(1), seeds().epoch(2), seeds().weights}) == 3
+    fixed = [seeds("s", "all", round_, fixed_data=True) for round_ in (0, 1)]
     assert fixed[0].weights != fixed[1].weights
     assert fixed[0].epoch(3) == fixed[1].epoch(3)
-    assert "model" not in inspect.signature(_seeds).parameters
+    other = seeds(model="n", architecture="dense-twin", options={"shared": False})
+    assert (other.weights, other.epoch(2)) == (seeds().weights, seeds().epoch(2))
+
+
+def test_seeds_of_the_disc_are_the_same_for_all_its_studies():
+    for study in ("disc", "disc.width"):
+        found = seeds(study, "all", 3, task="disc")
+        assert found.weights == derive_seed(1, study="scratch", round=3, purpose="weights")
+        assert found.epoch(2) == derive_seed(1, study="scratch", round=3, purpose="epoch", epoch=2)

@@ -9,7 +9,8 @@ from twinbench.training import tuned
 from twinbench.training.stacked.stack import stack
 from twinbench.training.tuned import SELU, Flatten, InputConv2d, OnePixelConv2d, lay_out, tune
 
-NAMES = sorted(architectures())
+OWN = sorted(name for name, entry in architectures().items() if entry.strategy)  # of no layers of torch
+NAMES = sorted(set(architectures()) - set(OWN))
 
 
 def pairs(count=6, dtype=torch.float32):
@@ -71,6 +72,17 @@ def test_weights_names_modes_and_draws_stay(name):
     for key, tensor in plain.state_dict().items():
         assert torch.equal(model.state_dict()[key], tensor), key
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_models_of_our_own_framework_stay_as_they_are(name):
+    model = build(name)
+    examples = pairs() if architectures()[name].task == "pairs" else pairs()[:, 0, 0, :2]
+    before, state = model(examples)["target"], torch.get_rng_state()
+    assert tune(model) is model
+    assert torch.equal(torch.get_rng_state(), state)
+    assert tuned_layers(model) == {}
+    assert torch.equal(model(examples)["target"], before)
 
 
 def test_what_is_tuned():

@@ -1,4 +1,4 @@
-"""Every study with every model, once through the whole workflow at smoke scale."""
+"""Every study of pairs with every model, once through the whole workflow at smoke scale."""
 
 import re
 
@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import Project
 from twinbench.config.loading import load_config, load_studies
+from twinbench.tasks.tables import parse_rounds
 
 STUDIES = ["twin-lenet", "siamese-resnets", "parameter-budget", "transfer", "dense-vs-conv"]
 CONFIG = {"scale": "smoke", "seed": 2021, "rounds_per_job": 8, "studies": STUDIES}
@@ -14,8 +15,8 @@ CONFIG = {"scale": "smoke", "seed": 2021, "rounds_per_job": 8, "studies": STUDIE
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    project = Project(tmp_path_factory.mktemp("all"), residual=True)
-    result = project.snakemake("--cores", "2", studies=f"[{','.join(STUDIES)}]")
+    project = Project(tmp_path_factory.mktemp("all"), whole=True)
+    result = project.snakemake("--cores", "2", studies=f"[{','.join(STUDIES)}]", sweeps=False)
     assert result.returncode == 0, result.stderr[-3000:]
     return project
 
@@ -29,22 +30,26 @@ def test_every_model_of_every_study_has_its_results(project, studies):
     results = project.folder / "results/smoke"
     cells, metrics, errors = (pd.read_parquet(results / f"{name}.parquet") for name in ("cells", "metrics", "errors"))
     assert (cells["status"] == "ok").all()
+    scratch = cells[cells["strategy"] == "scratch"]
+    assert set(zip(scratch["study"], scratch["model"], strict=True)) == {("dense-vs-conv", "scratch")}
+    assert set(scratch["parameters"]) == {393 * 64 + 65 * 32 + 33}  # 392 → 64 → 32 → 1, weights and biases
     for name, study in studies.items():
-        for model in study.file.models:
+        for model in study.models:
+            rounds = sum(len(parse_rounds(block)) for block in study.blocks(model))
             of_model = cells[(cells["study"] == name) & (cells["model"] == model)]
-            assert len(of_model) == len(study.folds) * study.rounds(model)
+            assert len(of_model) == len(study.folds) * rounds
             of_model = metrics[(metrics["study"] == name) & (metrics["model"] == model)]
             splits = {"train", "test"} | (
                 {"validation"} if study.protocol.folds or study.protocol.pairs.validation else set()
             )
             assert set(of_model["split"]) == splits
             of_model = errors[(errors["study"] == name) & (errors["model"] == model)]
-            assert of_model["pairs"].sum() == study.protocol.pairs.test * study.rounds(model)
+            assert of_model["pairs"].sum() == study.protocol.pairs.test * rounds
 
 
 def test_rounds_with_fixed_data_differ_in_their_weights_alone(project):
     results = project.folder / "results/smoke"
-    pairs = pd.read_parquet(results / "pairs/transfer/rounds-0-1.parquet")
+    pairs = pd.read_parquet(results / "examples/transfer/rounds-0-1.parquet")
     first, second = (rows.drop(columns="round").reset_index(drop=True) for _, rows in pairs.groupby("round"))
     assert first.equals(second)
     history = pd.read_parquet(results / "history.parquet").query("study == 'transfer' and split == 'train'")
@@ -56,13 +61,14 @@ def test_the_report_has_a_row_with_a_verdict_for_every_published_number(project,
     for name, study in studies.items():
         section = re.search(rf"^## {name}\n.*?(?=^## )", report, re.DOTALL | re.MULTILINE)[0]
         rows = [line for line in section.splitlines() if line.startswith("| ")]
-        for model in study.file.models.values():
+        for model in study.models.values():
             of_model = [row for row in rows if row.startswith(f"| {model.label} |")]
             verdicts = [row for row in of_model if "not comparable" in row or "| not published |" in row]
             values = model.published.values
             main = any(
                 value.split == "test" and value.metric in ("accuracy", "error", "digit_error") for value in values
             )
-            # The one unpublished cell of sharing × auxiliary has a row for each of its study's two errors.
+            # A model without published numbers has a row for each of its study's two errors: the one unpublished cell
+            # of sharing × auxiliary, and the model of our own framework.
             assert len(verdicts) == (len(values) if main else 2)
     assert "Initial weights: random for MNISTResNet and MNISTResSiameseNet." in report

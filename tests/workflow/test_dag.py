@@ -1,11 +1,21 @@
 """What is planned, and what reruns after which edit: dry runs on the finished smoke run."""
 
+import re
+
 import pytest
 import yaml
 
-from tests.conftest import ROOT, Project
+from tests.conftest import BOTH, PAIRS, RATE, ROOT, SWEEPS, Project
+from tests.unit.small_dataset import make
+from twinbench.data.dataset import datasets
 
-AFTER_TRAINING = {"collect": 4, "overview": 1, "report": 1, "archive": 1}
+REPORT = {"report": 1, "archive": 1}
+# What follows from new results of a study: the tables of all studies, of which disc has no errors, and what shows them.
+COLLECTED = {"collect": 4, "overview": 1, **REPORT}
+OF_DISC = COLLECTED | {"collect": 3}
+ONE_SETTING = {"train": 1, "evaluate": 1, "aggregate": 1, "figure": 1, **OF_DISC}
+SCRATCH = {"train": 3 + 2, "evaluate": 2, "aggregate": 2, "figure": 2 + 1, **OF_DISC}
+TWIN, DISC = "config/studies/twin-lenet.yaml", "config/studies/disc.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -15,26 +25,28 @@ def fresh(tmp_path_factory):
 
 def test_jobs_of_a_first_run(fresh):
     assert fresh.planned() == {
-        "mnist": 1, "pairs": 2, "constant": 2, "train": 4 + 4 * 2, "evaluate": 8, "aggregate": 2, "errors": 2, "figure": 9,
-        **AFTER_TRAINING,
+        # twin-lenet and its three sweeps of two settings, siamese-resnets with two folds, disc and its sweep of two widths
+        "images": 1, "draw": 7, "train": 4 + 3 * 2 + 4 * 2 + 3 + 2, "evaluate": 7, "aggregate": 7, "errors": 2,
+        "figure": 4 + 3 + 5 + 2 + 1, **COLLECTED,
     }  # fmt: skip
 
 
 def test_jobs_with_the_residual_nets_from_random_and_from_pretrained_weights(tmp_path):
-    project = Project(tmp_path, residual=True)
-    planned = project.planned()
-    assert (planned["train"], planned["evaluate"]) == (4 + 9 * 2, 13)
-    assert project.planned(pretrained="{resnet18: download}") == planned | {"pretrained": 1}
-    output = project.snakemake("--dry-run", "--until", "train").stdout
+    project, run = Project(tmp_path, whole=True), {"studies": "[twin-lenet,siamese-resnets]", "sweeps": False}
+    planned = project.planned(**run)
+    assert (planned["train"], planned["evaluate"]) == (4 + 9 * 2, 2)
+    assert project.planned(**run, pretrained="{resnet18: download}") == planned | {"pretrained": 1}
+    output = project.snakemake("--dry-run", "--until", "train", **run).stdout
     # One round of 11 million parameters a job; the other nets are too small to matter.
     assert (output.count("mem_mb=1900"), output.count("mem_mb=1500")) == (2 * 2, 4 + 7 * 2 + 1)
 
 
 def test_jobs_at_paper_scale(fresh):
     planned = fresh.planned(scale="paper")
-    # twin-lenet: 4 models × 32 rounds in blocks of 8; siamese-resnets: 4 models × 8 folds × 8 rounds in blocks of 2
-    assert planned["train"] == 4 * 4 + 4 * 8 * 4
-    assert planned["pairs"] == 4 + 4
+    # twin-lenet: 4 models and 6 settings × 32 rounds in blocks of 8; siamese-resnets: 4 models × 8 folds × 8 rounds in
+    # blocks of 2; disc: 3 models and 8 widths × 10 rounds in blocks of 8
+    assert planned["train"] == (4 + 6) * 4 + 4 * 8 * 4 + (3 + 8) * 2
+    assert planned["draw"] == 4 * 4 + 4 + 2 * 2
 
 
 def test_a_second_run_does_nothing(smoke):
@@ -42,7 +54,7 @@ def test_a_second_run_does_nothing(smoke):
 
 
 TAG = (
-    "config/studies/twin-lenet.yaml",
+    TWIN,
     "    label: weight sharing\n",
     "    label: weight sharing\n    accelerator: gpu\n",
 )
@@ -59,7 +71,7 @@ def test_a_gpu_model_asks_for_a_gpu(tmp_path):
 
 def test_asking_for_another_device_retrains_nothing(edited):
     edited.edit(*TAG)
-    assert "train" not in edited.planned()
+    assert edited.planned() == REPORT  # which shows the configuration
 
 
 def test_more_rounds_train_only_the_new_block(edited):
@@ -67,7 +79,7 @@ def test_more_rounds_train_only_the_new_block(edited):
     planned = edited.planned()
     # Block 0-1 exists; 2-3 is new: four models, two folds.
     assert planned["train"] == 8
-    assert planned["pairs"] == 1
+    assert planned["draw"] == 1
 
 
 def test_removing_a_model_retrains_nothing(edited):
@@ -75,11 +87,39 @@ def test_removing_a_model_retrains_nothing(edited):
     start, end = text.index("  mlp:\n"), text.index("  convnet:\n")
     (edited.folder / "config/studies/siamese-resnets.yaml").write_text(text[:start] + text[end:], encoding="utf-8")
     planned = edited.planned()
-    assert planned == {"aggregate": 1, "errors": 1, "figure": 5, **AFTER_TRAINING}
+    assert planned == {"evaluate": 1, "aggregate": 1, "errors": 1, "figure": 5, **COLLECTED}
 
 
 def test_removing_a_study_trains_nothing(edited):
-    assert set(edited.planned(studies="[twin-lenet]")) <= set(AFTER_TRAINING)
+    assert edited.planned(studies="[twin-lenet]") == COLLECTED
+
+
+def test_adding_a_study_adds_its_jobs_and_retrains_nothing(edited):
+    # five models; two rounds make one block
+    assert edited.planned(studies="[twin-lenet,siamese-resnets,disc,parameter-budget]") == {
+        "draw": 1, "train": 5, "evaluate": 1, "aggregate": 1, "errors": 1, "figure": 4, **COLLECTED,
+    }  # fmt: skip
+
+
+def test_switching_the_sweeps_off_trains_nothing(edited):
+    assert edited.planned(sweeps=False) == OF_DISC
+
+
+def test_edits_of_a_sweep_rerun_what_depends_on_them(edited):
+    more = RATE | {"axes": {"training.optimizer.lr": [0.03, 0.1, 1e30]}}
+    edited.edit(TWIN, "values: 2}", "values: 3}")
+    edited.sweep(SWEEPS | {"rate": more})
+    assert edited.planned() == ONE_SETTING
+    edited.sweep(SWEEPS | {"rate": RATE | {"title": "Rate", "published": {"conclusion": "It is."}}})
+    assert edited.planned() == {"figure": 1, **REPORT}  # the figure marks the published best
+    edited.sweep(SWEEPS | {"rate": RATE | {"title": "Rate", "published": RATE["published"] | {"conclusion": "It is."}}})
+    assert edited.planned() == REPORT
+    edited.sweep({"both": BOTH, "pairs": PAIRS})
+    assert edited.planned() == OF_DISC
+
+
+def test_the_report_does_not_read_the_history(smoke):
+    assert smoke.planned("--forcerun", "results/smoke/history.parquet") == {"collect": 1, "archive": 1}
 
 
 @pytest.mark.parametrize(
@@ -87,44 +127,72 @@ def test_removing_a_study_trains_nothing(edited):
     [
         pytest.param(
             "src/twinbench/architectures/siamese_resnets.py", "nn.Linear(64, 32)", "nn.Linear(64, 32, bias=True)",
-            {"train": 8, "evaluate": 4, "aggregate": 1, "errors": 1, "figure": 5, **AFTER_TRAINING}, id="an architecture family",
+            {"train": 8, "evaluate": 1, "aggregate": 1, "errors": 1, "figure": 5, **COLLECTED}, id="an architecture family",
+        ),
+        pytest.param(
+            "src/twinbench/scratch/modules.py", "gradient.sum(0)", "gradient.sum(dim=0)", SCRATCH, id="our own framework",
+        ),
+        pytest.param(
+            "src/twinbench/tasks/disc.py", "CENTRE, RADIUS = 0.5,", "CENTRE, RADIUS = 0.5 + 0,", SCRATCH | {"draw": 2},
+            id="the task of the disc",
+        ),
+        pytest.param(
+            "src/twinbench/training/scratch.py", "shuffled.inputs.flatten(1)", "shuffled.inputs.flatten(start_dim=1)",
+            SCRATCH, id="the training of our own framework",
         ),
         pytest.param(
             "src/twinbench/training/loop.py", "began = time.perf_counter()", "began = 0 + time.perf_counter()",
-            {"train": 12, "evaluate": 8, "aggregate": 2, "errors": 2, "figure": 9, **AFTER_TRAINING}, id="the training loop",
+            {"train": 23, "evaluate": 7, "aggregate": 7, "errors": 2, "figure": 15, **COLLECTED}, id="the training loop",
         ),
         pytest.param(
-            "src/twinbench/evaluation/metrics.py", "posterior > 0.5", "posterior >= 0.5",
-            {"aggregate": 2, "errors": 2, "figure": 9, **AFTER_TRAINING}, id="a metric",
+            "src/twinbench/evaluation/metrics.py", "np.logaddexp(0, ", "np.logaddexp(0.0, ",
+            # all figures but the one that draws predictions
+            {"aggregate": 7, "errors": 2, "figure": 14, **COLLECTED}, id="a metric",
         ),
         pytest.param(
-            "src/twinbench/figures/curves.py", "COLUMNS = 4", "COLUMNS = 3",
-            {"figure": 2, "report": 1, "archive": 1}, id="a figure",
+            "src/twinbench/figures/curves.py", "COLUMNS = 4", "COLUMNS = 3", {"figure": 2, **REPORT}, id="a figure",
         ),
         pytest.param(
-            "src/twinbench/figures/digit_pairs.py", 'cmap="magma_r"', 'cmap="viridis"',
-            {"figure": 2, "report": 1, "archive": 1}, id="the heat maps",
+            "src/twinbench/figures/digit_pairs.py", 'cmap="magma_r"', 'cmap="viridis"', {"figure": 2, **REPORT},
+            id="the heat maps",
+        ),
+        pytest.param(
+            "src/twinbench/figures/disc_curves.py", "new_figure(8,", "new_figure(9,", {"figure": 1, **REPORT},
+            id="a figure of the disc",
+        ),
+        pytest.param(
+            "src/twinbench/figures/overview.py", '"""Test accuracy of', '"""Accuracy of', {"overview": 1, **REPORT}, id="a caption",
         ),
         pytest.param(
             "src/twinbench/evaluation/errors.py", "HARDEST = 12", "HARDEST = 16",
-            {"errors": 2, "collect": 1, "figure": 9, "report": 1, "archive": 1}, id="how many hardest pairs",
+            {"errors": 2, "collect": 1, "figure": 4, **REPORT}, id="how many hardest pairs",
         ),
         pytest.param(
-            "config/studies/twin-lenet.yaml", "value: 0.167,", "value: 0.168,",
-            {"figure": 4, "overview": 1, "report": 1, "archive": 1}, id="a published number that figures show",
+            TWIN, "value: 0.167,", "value: 0.168,", {"figure": 4, "overview": 1, **REPORT},
+            id="a published number that figures show",
+        ),
+        pytest.param(TWIN, "value: 0.031,", "value: 0.032,", REPORT, id="a published number of the table"),
+        pytest.param(
+            DISC, "{metric: error, split: train, value: 0.03}", "{metric: error, split: train, value: 0.04}", REPORT,
+            id="a published number of the disc's table",
+        ),
+        pytest.param(DISC, "label: 2×128, Tanh\n", "label: Tanh\n", {"figure": 2, **REPORT}, id="a label"),
+        pytest.param(
+            TWIN, "adam, lr: 0.01}", "adam, lr: 0.02}",
+            # the study, and its two sweeps that do not vary the learning rate
+            {"train": 4 + 2 * 2, "evaluate": 3, "aggregate": 3, "errors": 1, "figure": 4 + 2, **COLLECTED},
+            id="a study's learning rate",
         ),
         pytest.param(
-            "config/studies/twin-lenet.yaml", "value: 0.031,", "value: 0.032,",
-            {"report": 1, "archive": 1}, id="a published number of the table",
+            DISC, "training: {scaling: raw}", "training: {scaling: raw, optimizer: {lr: 0.01}}",
+            ONE_SETTING | {"figure": 2}, id="one model's learning rate",
         ),
-        pytest.param(
-            "config/studies/twin-lenet.yaml", "adam, lr: 0.01}", "adam, lr: 0.02}",
-            {"train": 4, "evaluate": 4, "aggregate": 1, "errors": 1, "figure": 4, **AFTER_TRAINING}, id="a study's learning rate",
-        ),
-        pytest.param(
-            "src/twinbench/report/template.md.j2", "## Provenance", "## Origin",
-            {"report": 1, "archive": 1}, id="the report's template",
-        ),
+        pytest.param(DISC, "sweeps: {values: 2}", "sweeps: {values: 3}", ONE_SETTING, id="one width more"),
+        pytest.param("src/twinbench/report/template.md.j2", "## Provenance", "## Origin", REPORT, id="the report's template"),
+        pytest.param("src/twinbench/provenance.py", '("numpy", ', '("grimp", "numpy", ', REPORT, id="a package that is noted"),
+        pytest.param("src/twinbench/gpu_slots.py", "poll: float = 1.0", "poll: float = 5.0", {}, id="a lock's poll interval"),
+        pytest.param("src/twinbench/training/cell.py", "are over the study's", "exceed the study's", {}, id="the text of a raise"),
+        pytest.param("src/twinbench/training/loop.py", "resumed after epoch", "went on after epoch", {}, id="the text of a log call"),
         pytest.param(
             "src/twinbench/training/loop.py", '"""The one training loop:', '"""The only training loop:', {}, id="a docstring",
         ),
@@ -160,7 +228,7 @@ def test_new_modification_times_rerun_nothing(edited):
         ({"scale": "fast"}, "config/config.yaml: scale: input should be 'smoke', 'quick' or 'paper', not 'fast'"),
         (
             {"studies": "[mnist]"},
-            "config/config.yaml: studies: unknown study 'mnist'; allowed: dense-vs-conv, parameter-budget, siamese-resnets, transfer, twin-lenet",
+            "config/config.yaml: studies: unknown study 'mnist'; allowed: dense-vs-conv, disc, parameter-budget, siamese-resnets, transfer, twin-lenet",
         ),
         (
             {"pretrained": "{resnet18: weights.pth}"},
@@ -169,7 +237,7 @@ def test_new_modification_times_rerun_nothing(edited):
         ),
         (
             {"sclae": "quick"},
-            "config/config.yaml: sclae: unknown key; allowed: scale, studies, seed, rounds_per_job, data, pretrained, partial, scratch, sweeps",
+            "config/config.yaml: sclae: unknown key; allowed: scale, studies, seed, rounds_per_job, data, pretrained, partial, sweeps",
         ),
     ],
 )
@@ -180,22 +248,74 @@ def test_a_mistake_stops_the_planning_with_one_line(fresh, config, expected):
     assert lines == [expected]
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        (DISC, "base: relu", "base: gelu", f"{DISC}: sweeps.width.base: unknown model 'gelu'; allowed: relu, tanh, tanh-raw"),
+        (
+            TWIN, "options.activation", "options.dropout",
+            f"{TWIN}: sweeps.both.axes.options.dropout: unknown key; allowed: shared, activation",
+        ),
+        (DISC, "[disc_points,", "[hardest, disc_points,", f"{DISC}: figures: unknown figure 'hardest'; "
+         "allowed: curves, disc_curves, disc_points, folds, rounds"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_study_stops_the_planning_with_one_line(edited, file, old, new, expected):
+    edited.edit(file, old, new)
+    result = edited.snakemake("--dry-run")
+    assert result.returncode != 0
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
+    assert lines == [expected]
+
+
 def test_an_altered_data_file_fails_by_name_and_writes_nothing(tmp_path):
     project = Project(tmp_path)
     path = project.folder / "resources/mnist/t10k-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-100])
-    result = project.snakemake("results/mnist/digits.safetensors", "--cores", "1")
+    result = project.snakemake("results/images/mnist.safetensors", "--cores", "1")
     assert result.returncode != 0
     assert "t10k-labels-idx1-ubyte.gz: not a whole gzip file" in result.stderr
-    assert not (project.folder / "results/mnist/digits.safetensors").exists()
+    assert not (project.folder / "results/images/mnist.safetensors").exists()
+
+
+def test_naming_the_data_set_that_is_the_default_reruns_nothing(smoke):
+    assert smoke.planned(data="{dataset: mnist}") == {}
+
+
+def test_another_data_set_has_its_own_results_and_its_files_are_verified(tmp_path):
+    """The files are made up, so their checksums are wrong."""
+    project = Project(tmp_path)
+    text = (project.folder / TWIN).read_text(encoding="utf-8")
+    own = project.folder / "config/studies/own.yaml"
+    own.write_text(re.sub(r"\ndataset: mnist.*\n", "\n", text), encoding="utf-8")
+    declared = make(project.folder / "fashion", "MD5 of the .gz")
+    run = {"data": "{dataset: fashion-mnist, source: fashion}", "studies": "[own,disc]"}
+
+    refused = project.snakemake("--dry-run", **run | {"studies": "[twin-lenet]"})
+    assert refused.stderr.splitlines()[1:] == [
+        "config/config.yaml: data.dataset: fashion-mnist is not what twin-lenet is about; "
+        "allowed: mnist, or studies without a dataset of their own"
+    ]
+    planned = project.snakemake("--dry-run", **run).stdout
+    outputs = re.findall(r"^ +output: (.+)$", planned, re.MULTILINE)
+    paths = {path for line in outputs for path in line.split(", ")}
+    assert {path.split("/")[1] for path in paths} == {"images", "smoke-fashion-mnist"}
+    assert "results/images/fashion-mnist.safetensors" in paths
+
+    result = project.snakemake("--cores", "1", "--until", "images", **run)
+    assert result.returncode != 0
+    assert "rule images:" in result.stderr
+    name = next(iter(declared.checksums))
+    found, expected = declared.checksums[name], datasets()["fashion-mnist"].checksums[name]
+    line = f"fashion/{name}.gz: truncated or altered; MD5 {found}, expected {expected}"
+    assert sum(line in said for said in result.stderr.splitlines()) == 1
+    assert not (project.folder / "results/images/fashion-mnist.safetensors").exists()
 
 
 def test_a_study_of_which_every_training_diverges_still_gets_its_report(smoke, tmp_path):
     project = smoke.copy(tmp_path)
-    project.edit(
-        "config/studies/twin-lenet.yaml", "optimizer: {name: adam, lr: 0.01}", "optimizer: {name: sgd, lr: 1e30}"
-    )
-    result = project.snakemake("--cores", "2", studies="[twin-lenet]")
+    project.edit(TWIN, "optimizer: {name: adam, lr: 0.01}", "optimizer: {name: sgd, lr: 1e30}")
+    result = project.snakemake("--cores", "2", studies="[twin-lenet]", sweeps=False)
     assert result.returncode == 0, result.stderr[-3000:]
     report = (project.folder / "results/smoke/report.md").read_text(encoding="utf-8")
     assert report.count("training loss not finite after epoch") == 4 * 2

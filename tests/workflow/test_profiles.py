@@ -55,6 +55,7 @@ def test_jobs_at_paper_scale(tmp_path, profile, blocks):
         f"profiles/{profile}",
         scale="paper",
         studies="[twin-lenet]",
+        sweeps=False,
     )
     assert result.returncode == 0, result.stderr
     counts = [line.split() for line in (result.stdout + result.stderr).splitlines()]

@@ -1,17 +1,23 @@
 """Kills, damaged files and failing jobs: nothing half-written is taken for whole, and the same command finishes the work."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 
 import pandas as pd
 import psutil
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-TWIN, SIAMESE = {"studies": "[twin-lenet]"}, {"studies": "[siamese-resnets]"}
+from twinbench.training.record import Record
+
+TWIN, OTHERS = {"studies": "[twin-lenet]", "sweeps": False}, {"studies": "[siamese-resnets,disc]"}
 
 
 @pytest.fixture
@@ -101,9 +107,9 @@ CELL = "cells/twin-lenet/plain/fold-all/rounds-0-1"
 @pytest.mark.parametrize(
     ("victim", "damage", "target", "reader"),
     [
-        ("pairs/twin-lenet/rounds-0-1.parquet", "cut", f"{CELL}/weights.safetensors", "train"),
-        (f"{CELL}/weights.safetensors", "garbage", "predictions/twin-lenet/plain.parquet", "evaluate"),
-        ("predictions/twin-lenet/plain.parquet", "cut", "studies/twin-lenet/metrics.parquet", "aggregate"),
+        ("examples/twin-lenet/rounds-0-1.parquet", "cut", f"{CELL}/weights.safetensors", "train"),
+        (f"{CELL}/weights.safetensors", "garbage", "predictions/twin-lenet.parquet", "evaluate"),
+        ("predictions/twin-lenet.parquet", "cut", "studies/twin-lenet/metrics.parquet", "aggregate"),
     ],
 )  # either damage of either kind of file: tests/unit/test_files.py
 def test_a_file_damaged_between_runs_is_named_and_its_reader_fails(finished, victim, damage, target, reader):
@@ -122,23 +128,23 @@ def test_a_file_damaged_between_runs_is_named_and_its_reader_fails(finished, vic
 
 
 def test_weights_with_nan_are_refused(finished):
-    from safetensors.torch import load_file, save_file
-
     path = finished.folder / "results/smoke/cells/twin-lenet/plain/fold-all/rounds-0-1/weights.safetensors"
     tensors = load_file(path)
     name = sorted(tensors)[0]
     tensors[name][1].flatten()[0] = float("nan")
-    save_file(tensors, path)
-    result = finished.snakemake("results/smoke/predictions/twin-lenet/plain.parquet", "--cores", "1", **TWIN)
+    with safe_open(path, "pt") as file:
+        names = file.metadata()
+    save_file(tensors, path, names)
+    result = finished.snakemake("results/smoke/predictions/twin-lenet.parquet", "--cores", "1", **TWIN)
     assert result.returncode != 0
     assert f"tensor {name} of round 1 is not finite" in result.stderr
 
 
 def test_a_full_disk_fails_loudly_and_leaves_nothing_half_written(finished):
     """A limit on the size of files stands for the full disk: writing fails in the middle, with an error of the system."""
-    folder = finished.folder / "results/smoke/predictions/twin-lenet"
-    (folder / "plain.parquet").unlink()
-    command = f"ulimit -f 20; exec {sys.executable} -m snakemake results/smoke/predictions/twin-lenet/plain.parquet --cores 1 --config scale=smoke studies=[twin-lenet]"
+    folder = finished.folder / "results/smoke/predictions"
+    (folder / "twin-lenet.parquet").unlink()
+    command = f"ulimit -f 20; exec {sys.executable} -m snakemake results/smoke/predictions/twin-lenet.parquet --cores 1 --config scale=smoke studies=[twin-lenet] sweeps=False"
     result = subprocess.run(
         ["bash", "-c", command],
         cwd=finished.folder,
@@ -147,11 +153,12 @@ def test_a_full_disk_fails_loudly_and_leaves_nothing_half_written(finished):
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert result.returncode != 0
-    assert not (folder / "plain.parquet").exists()
+    assert not (folder / "twin-lenet.parquet").exists()
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
-    assert (
-        finished.snakemake("results/smoke/predictions/twin-lenet/plain.parquet", "--cores", "1", **TWIN).returncode == 0
-    )
+    assert finished.snakemake("results/smoke/predictions/twin-lenet.parquet", "--cores", "1", **TWIN).returncode == 0
+
+
+OPTIONAL = [field.name for field in fields(Record) if field.default is None]
 
 
 def test_a_failing_job_stops_only_what_needs_it_and_a_partial_report_says_what_is_missing(finished):
@@ -160,7 +167,7 @@ def test_a_failing_job_stops_only_what_needs_it_and_a_partial_report_says_what_i
         '        return {"target": self.comparison(self.branch(pairs).flatten(1))}',
         '        raise MemoryError("no luck today")',
     )
-    result = finished.snakemake("--cores", "2", **SIAMESE)
+    result = finished.snakemake("--cores", "2", **OTHERS)
     assert result.returncode != 0
     log = finished.folder / "results/smoke/logs/train/siamese-resnets/siamese-targets/fold-0/rounds-0-1.log"
     assert "MemoryError: no luck today" in log.read_text(encoding="utf-8")
@@ -168,12 +175,24 @@ def test_a_failing_job_stops_only_what_needs_it_and_a_partial_report_says_what_i
     done = finished.folder / "results/smoke/cells/siamese-resnets"
     assert len(list(done.glob("mlp/fold-*/*/record.json"))) == 2, "the other jobs went on"
 
-    partial = finished.snakemake("--cores", "2", "--rerun-triggers", "mtime", "input", **SIAMESE, partial="true")
+    # Of disc nothing is there, and a record is of before: it lacks fields, and has one that nobody knows.
+    for path in (finished.folder / "results/smoke/cells/disc").rglob("record.json"):
+        path.unlink()
+    (path,) = done.glob("mlp/fold-0/*/record.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for name in OPTIONAL:
+        del record[name]
+    path.write_text(json.dumps(record | {"hostname": "somewhere"}), encoding="utf-8")
+
+    partial = finished.snakemake("--cores", "2", "--rerun-triggers", "mtime", "input", **OTHERS, partial="true")
     assert partial.returncode == 0, partial.stderr[-3000:]
     assert "rule train" not in partial.stderr
     report = (finished.folder / "results/smoke/report.md").read_text(encoding="utf-8")
-    assert "**Partial: 2 training jobs are missing.**" in report
+    assert "**Partial: 5 training jobs are missing.**" in report
     assert "model `siamese-targets`, fold 0, rounds 0-1" in report
     assert report.count("MemoryError: no luck today") == 2
+    assert "- `disc`, model `tanh`, fold all, rounds 0-1. The end of its log" in report
+    assert "\n## disc\n" not in report
+    assert re.search(r"\| not recorded \| .* \| 2 \|\n", report), "the two rounds of the old record"
     assert "ConvSiameseNetClasses" in report
     assert "ConvSiameseNetTargets" not in report.split("## Provenance")[0].replace("### Where the source is silent", "")

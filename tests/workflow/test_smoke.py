@@ -9,10 +9,11 @@ import pytest
 from safetensors import safe_open
 from sklearn.metrics import accuracy_score
 
-from tests.conftest import Project
+from tests.conftest import SWEEPS, Project
 from twinbench.evaluation.statistics import reported
 
-STUDIES = {"twin-lenet", "siamese-resnets"}
+STUDIES = {"twin-lenet", "siamese-resnets", "disc"}
+SETTINGS = {f"twin-lenet.{sweep}" for sweep in SWEEPS} | {"disc.width"}
 
 
 @pytest.fixture(scope="module")
@@ -28,20 +29,29 @@ def report(results):
 def test_metrics_have_every_model_and_baseline(results):
     metrics = pd.read_parquet(results / "metrics.parquet")
     assert list(metrics.columns) == ["study", "model", "fold", "round", "split", "metric", "value"]
-    assert set(metrics["study"]) == STUDIES
+    assert set(metrics["study"]) == STUDIES | SETTINGS
     models = metrics.groupby("study")["model"].unique().map(sorted)
     assert models["twin-lenet"] == ["auxiliary", "constant", "plain", "shared", "shared-auxiliary"]
     assert models["siamese-resnets"] == ["constant", "convnet", "mlp", "siamese-classes", "siamese-targets"]
+    assert models["disc"] == ["constant", "relu", "tanh", "tanh-raw"]
+    assert models["disc.width"] == ["constant", "width-2", "width-256"]
+    assert models["twin-lenet.both"] == ["activation-relu_batch_size-50", "activation-tanh_batch_size-50", "constant"]
+    assert models["twin-lenet.pairs"] == ["constant", "train-50", "train-80"]
+    assert models["twin-lenet.rate"] == ["constant", "lr-0.1"], "the other setting diverged"
     accuracy = metrics[metrics["metric"] == "accuracy"]
-    # twin-lenet: 5 models × 2 rounds × (train, test); siamese-resnets: 5 × 2 × 2 folds × (train, validation, test)
-    assert accuracy.groupby("study").size().to_dict() == {"twin-lenet": 20, "siamese-resnets": 60}
+    assert accuracy.groupby("study").size().to_dict() == {
+        # twin-lenet: 5 models × 2 rounds × (train, test); siamese-resnets: 5 × 2 × 2 folds × (train, validation, test)
+        "twin-lenet": 20, "siamese-resnets": 60, "disc": 4 * 2 * 2,
+        # a sweep: 2 settings and the baseline × 2 rounds × (train, validation, test)
+        "twin-lenet.rate": 12, "twin-lenet.both": 18, "twin-lenet.pairs": 18, "disc.width": 18,
+    }  # fmt: skip
     assert accuracy["value"].between(0, 1).all()
 
 
 def test_metrics_follow_from_the_stored_predictions(results):
     metrics = pd.read_parquet(results / "metrics.parquet")
-    rows = pd.read_parquet(results / "predictions/siamese-resnets/siamese-classes.parquet")
-    rows = rows.query("fold == '1' and round == 1 and split == 'test'")
+    rows = pd.read_parquet(results / "predictions/siamese-resnets.parquet")
+    rows = rows.query("model == 'siamese-classes' and fold == '1' and round == 1 and split == 'test'")
     assert len(rows) == 200
     expected = accuracy_score(rows["target"], rows["left_predicted"] <= rows["right_predicted"])
     query = "model == 'siamese-classes' and fold == '1' and round == 1 and split == 'test' and metric == 'accuracy'"
@@ -55,17 +65,24 @@ def test_every_replica_predicts_with_its_own_weights(results):
     kept = history.merge(cells[[*axes, "best_epoch"]], on=axes).query("epoch == best_epoch")
     metrics = pd.read_parquet(results / "metrics.parquet").query("metric == 'accuracy' and model != 'constant'")
     both = kept.merge(metrics, on=[*axes, "split"])
-    assert len(both) == len(metrics) == 16 + 48
+    # those of the studies, then of the sweeps rate, both, pairs and width
+    assert len(both) == len(metrics) == 16 + 48 + 12 + 6 + 12 + 12 + 12
     assert both["accuracy"].tolist() == pytest.approx(both["value"].tolist(), abs=1e-6)
+    # The disc keeps the last epoch, and its loss is the squared difference.
+    losses = pd.read_parquet(results / "metrics.parquet").query("metric == 'loss' and model != 'constant'")
+    losses = kept.merge(losses, on=[*axes, "split"], validate="one_to_one")
+    assert len(losses) == len(both)
+    assert losses["loss"].tolist() == pytest.approx(losses["value"].tolist(), rel=1e-5)
     # Replicas do differ, so that a mix-up would show.
     assert both.groupby(["study", "model"])["loss"].nunique().min() >= 4
 
 
 def test_errors_are_those_of_the_reported_accuracy(results):
     errors = pd.read_parquet(results / "errors.parquet")
-    assert errors.groupby(["study", "model"]).size().tolist() == [100] * 8
+    assert errors.groupby(["study", "model"]).size().tolist() == [100] * 8, "neither the disc nor sweeps have digits"
     totals = errors.groupby(["study", "model"])[["pairs", "errors"]].sum()
     accuracy = reported(pd.read_parquet(results / "metrics.parquet")).query("split == 'test' and metric == 'accuracy'")
+    accuracy = accuracy[accuracy["study"].isin(errors["study"].unique())]
     means = accuracy.query("model != 'constant'").groupby(["study", "model"])["value"].mean()
     assert (1 - totals["errors"] / totals["pairs"]).tolist() == pytest.approx(means.tolist())
 
@@ -73,7 +90,7 @@ def test_errors_are_those_of_the_reported_accuracy(results):
 def test_the_hardest_pairs_are_of_mnists_test_part(results):
     table = pd.read_parquet(results / "studies/siamese-resnets/hardest.parquet")
     assert table.groupby("rank")["model"].unique().map(list).tolist() == [list(table["model"][:4])] * 12
-    with safe_open(results.parent / "mnist/digits.safetensors", "numpy") as digits:
+    with safe_open(results.parent / "images/mnist.safetensors", "numpy") as digits:
         images, labels = (digits.get_tensor(f"test_{name}") for name in ("images", "labels"))
     for row in table.itertuples():
         assert (labels[row.left_index], labels[row.right_index]) == (row.left_digit, row.right_digit)
@@ -86,22 +103,49 @@ def test_the_hardest_pairs_are_of_mnists_test_part(results):
 
 def test_jobs_stay_under_their_memory(results):
     peaks = [pd.read_csv(path, sep="\t")["max_rss"].max() for path in (results / "benchmarks/train").rglob("*.tsv")]
-    assert len(peaks) == 12
+    assert len(peaks) == 23
     assert max(peaks) < 1500  # MB, what the rule asks for
 
 
 def test_cells_and_weights(results):
     cells = pd.read_parquet(results / "cells.parquet")
-    assert len(cells) == 4 * 2 + 4 * 2 * 2
-    assert (cells["status"] == "ok").all()
+    assert len(cells) == 4 * 2 + 4 * 2 * 2 + 3 * 2 * 2 + 3 * 2 + 2 * 2
+    assert cells.loc[cells["status"] != "ok", ["study", "model", "status", "round"]].to_numpy().tolist() == [
+        ["twin-lenet.rate", "lr-1e+30", "diverged", round_] for round_ in (0, 1)
+    ]
     assert (cells["train_seconds"] > 0).all()
-    assert cells.groupby("model")["parameters"].first()["shared-auxiliary"] == 9574
+    parameters = cells.groupby("model")["parameters"].first()
+    assert parameters["shared-auxiliary"] == 9574
+    # 2 → 128 → 128 → 1, weights and biases
+    assert parameters["relu"] == 3 * 128 + 129 * 128 + 129
+    history = pd.read_parquet(results / "history.parquet")
+    assert len(history.query("study == 'disc'")) == 3 * 2 * 3 * 2  # models, rounds, epochs, splits
     folder = results / "cells/twin-lenet/plain/fold-all/rounds-0-1"
     with safe_open(folder / "weights.safetensors", "numpy") as weights:
         assert all(weights.get_slice(name).get_shape()[0] == 2 for name in weights.keys())  # noqa: SIM118 - not a dict
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     assert [ended["round"] for ended in record["rounds"]] == [0, 1]
     assert (record["strategy"], record["threads"], record["device"]) == ("loop", 1, "cpu")
+    record = json.loads((results / "cells/disc/relu/fold-all/rounds-0-1/record.json").read_text(encoding="utf-8"))
+    assert (record["study"], record["model"], record["strategy"]) == ("disc", "relu", "scratch")
+
+
+def test_a_setting_of_fewer_pairs_sees_the_first_of_the_same_table(results):
+    examples = pd.read_parquet(results / "examples/twin-lenet.pairs/rounds-0-1.parquet")
+    predictions = pd.read_parquet(results / "predictions/twin-lenet.pairs.parquet")
+    axes = ["round", "split", "pair"]
+    for setting, count in (("train-50", 50), ("train-80", 80)):
+        place = examples.groupby(["round", "split"]).cumcount()
+        expected = examples[(examples["split"] != "train") | (place < count)].sort_values(axes)
+        seen = predictions[predictions["model"] == setting].sort_values(axes)
+        assert seen[[*axes, "target"]].to_numpy().tolist() == expected[[*axes, "target"]].to_numpy().tolist()
+        assert seen.groupby(["round", "split"]).size()[:, "train"].tolist() == [count, count]
+
+
+def test_the_disc_has_predictions_on_a_grid(results):
+    rows = pd.read_parquet(results / "predictions/disc.parquet").query("model != 'constant'")
+    assert set(rows["split"]) == {"train", "test", "grid"}
+    assert rows["target_logit"].notna().all()
 
 
 def test_training_logs_a_line_an_epoch_with_the_time_left(results):
@@ -111,11 +155,15 @@ def test_training_logs_a_line_an_epoch_with_the_time_left(results):
         log,
     )
     assert len(lines) == 2
+    log = (results / "logs/train/disc/relu/fold-all/rounds-0-1.log").read_text(encoding="utf-8")
+    score = r"loss [\d.]+ accuracy [\d.]+%"
+    pattern = rf"epoch \d/3, 2 training: train {score}, test {score}; [\d.]+ s an epoch, [\d.]+ s left"
+    assert len(re.findall(pattern, log)) == 3
 
 
 def test_report_links_figures_that_exist(results, report):
     links = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", report)
-    assert len(links) == 10
+    assert len(links) == 1 + 4 + 3 + 5 + 2 + 1
     for alt, target in links:
         assert len(alt) > 10
         assert (results / target).read_bytes().startswith(b"\x89PNG")
@@ -134,8 +182,8 @@ def test_report_tables_render(report):
                 number += 1
                 rows.append(lines[number])
             assert all(row.count("|") == width for row in rows)
-    # what was run; both comparisons, errors and cost of each study; siamese-resnets' folds; provenance
-    assert tables == 1 + 2 * 4 + 1 + 1
+    # what was run; both comparisons and cost of each study; errors of two; siamese-resnets' folds; sweeps; provenance
+    assert tables == 1 + 3 * 3 + 2 + 1 + 4 + 1
 
 
 def test_report_says_what_was_run(report):
@@ -152,11 +200,36 @@ def test_report_says_what_was_run(report):
     assert re.search(r"\b\d{4}-\d\d-\d\d\b", report) is None, "a date would change the report without any change"
 
 
+def test_the_report_shows_the_sweeps(results, report):
+    section = report[report.index("### Sweeps") : report.index("### Cost")]
+    for sweep, figure in (("rate", "sweep_line"), ("both", "sweep_map"), ("pairs", "sweep_line")):
+        assert f"(figures/twin-lenet.{sweep}/{figure}.png)" in section
+    assert "| 1e+30 | no result | no result | no result | 2 |" in section
+    assert "- Best setting: learning rate 0.1, validation error " in section
+    assert "- Ours: no verdict, smaller protocol; learning rate 0.1: " in section
+    assert "> - sweeps of `twin-lenet`, beside that: `" in report
+
+
+def test_the_report_shows_the_disc(report):
+    section = report[report.index("\n## disc\n") : report.index("\n## Provenance\n")]
+    assert set(re.findall(r"\(figures/([^)]+)\.png\)", section)) == {
+        "disc/disc_points", "disc/disc_curves", "disc.width/sweep_line",
+    }  # fmt: skip
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    assert any(re.match(r"\| 2×128, ReLU \| 17,025 .*\| test error \| .* \| 3\.0 % \|", row) for row in rows)
+    assert any(re.match(r"\| 2×128, Tanh \| .*\| test error \| .* \| 50\.0 % \|", row) for row in rows)
+    assert "> - `disc`: `{protocol: " in report
+    assert "nan" not in section.lower()
+
+
 def test_archive_holds_report_figures_and_tables(results):
     with zipfile.ZipFile(results / "twinbench-smoke.zip") as archive:
         names = set(archive.namelist())
-    assert {f"twinbench-smoke/{name}" for name in ("report.md", "metrics.parquet", "figures/overview.png")} <= names
-    assert len([name for name in names if name.endswith(".png")]) == 10
+    assert {
+        f"twinbench-smoke/{name}"
+        for name in ("report.md", "metrics.parquet", "figures/overview.png", "figures/disc/disc_points.png")
+    } <= names
+    assert len([name for name in names if name.endswith(".png")]) == 16
 
 
 def test_html_report_holds_figures_and_captions(smoke):
@@ -166,15 +239,18 @@ def test_html_report_holds_figures_and_captions(smoke):
         names = archive.namelist()
         (page,) = (name for name in names if name.endswith("report.html"))
         data = archive.read(page).decode() + "".join(archive.read(n).decode() for n in names if n.endswith(".js"))
-    assert len([name for name in names if name.endswith(".png")]) == 10
+    assert len([name for name in names if name.endswith(".png")]) == 16
     assert all(category in data for category in (*STUDIES, "all studies"))
     assert "Mean validation accuracy over the cross-validation folds" in data  # a caption
+    assert all(
+        json.dumps(figure)[1:-1] in data for figure in ("disc_points", "disc_curves", "sweep width", "sweep rate")
+    )
 
 
 def test_same_seed_same_numbers_whatever_the_cores_the_studies_and_the_block_size(smoke, tmp_path):
     alone = Project(tmp_path)
     metrics = "results/smoke/metrics.parquet"
-    result = alone.snakemake(metrics, "--cores", "1", studies="[twin-lenet]", rounds_per_job=1)
+    result = alone.snakemake(metrics, "--cores", "1", studies="[twin-lenet]", sweeps=False, rounds_per_job=1)
     assert result.returncode == 0, result.stderr[-3000:]
     first, second = (pd.read_parquet(project.folder / metrics) for project in (smoke, alone))
     pd.testing.assert_frame_equal(first.query("study == 'twin-lenet'").reset_index(drop=True), second, check_exact=True)

@@ -3,13 +3,11 @@
 
 rule aggregate:
     input:
-        predictions=of_models(PREDICTIONS, CONSTANT),
+        predictions=PREDICTIONS,
         records=of_cells(f"{CELL}/record.json"),
         histories=of_cells(f"{CELL}/history.parquet"),
     output:
-        metrics=f"{RESULTS}/studies/{{study}}/metrics.parquet",
-        cells=f"{RESULTS}/studies/{{study}}/cells.parquet",
-        history=f"{RESULTS}/studies/{{study}}/history.parquet",
+        **{table: STUDY_TABLE.replace("{table}", table) for table in ("metrics", "cells", "history")},
     log:
         f"{LOGS}/aggregate/{{study}}.log",
     benchmark:
@@ -20,22 +18,21 @@ rule aggregate:
         mem_mb=1500,
         runtime=10,
     params:
-        scoring=of_plan(plan.scoring),
-        cells=of_plan(plan.cells),
+        scoring=of_study("scoring"),
         code=code("aggregate.py"),
     script:
         "../scripts/aggregate.py"
 
 
+# Of studies whose task is pairs.
 rule errors:
     input:
-        digits=DIGITS,
-        pairs=of_blocks(PAIRS),
-        predictions=of_models(PREDICTIONS),
-        metrics=f"{RESULTS}/studies/{{study}}/metrics.parquet",
+        images=IMAGES,
+        examples=examples_of_study,
+        predictions=PREDICTIONS,
+        metrics=STUDY_TABLE.replace("{table}", "metrics"),
     output:
-        errors=f"{RESULTS}/studies/{{study}}/errors.parquet",
-        hardest=f"{RESULTS}/studies/{{study}}/hardest.parquet",
+        **{table: STUDY_TABLE.replace("{table}", table) for table in ("errors", "hardest")},
     log:
         f"{LOGS}/errors/{{study}}.log",
     benchmark:
@@ -46,7 +43,7 @@ rule errors:
         mem_mb=1500,
         runtime=10,
     params:
-        answering=of_plan(plan.answering),
+        answering=of_study("answering"),
         code=code("errors.py"),
     script:
         "../scripts/errors.py"
@@ -54,13 +51,15 @@ rule errors:
 
 rule collect:
     input:
-        of_studies(f"{RESULTS}/studies/{{study}}/{{{{table}}}}.parquet"),
+        collected,
     output:
-        f"{RESULTS}/{{table,metrics|cells|history|errors}}.parquet",
+        TABLE,
     log:
         f"{LOGS}/collect/{{table}}.log",
     benchmark:
         f"{BENCHMARKS}/collect/{{table}}.tsv"
+    wildcard_constraints:
+        table="metrics|cells|history|errors",
     conda:
         "../envs/twinbench.yaml"
     resources:

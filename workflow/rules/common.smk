@@ -1,4 +1,4 @@
-# The plan, and the functions that the rules ask. Nothing here imports torch: planning is to stay fast.
+# The studies, and the functions that the rules ask. Nothing here imports torch: planning is to stay fast.
 
 import re
 import sys
@@ -6,38 +6,48 @@ from importlib.metadata import version
 from pathlib import Path
 
 from twinbench.config.checks import check_data, check_pretrained, check_writable
-from twinbench.config.loading import load_config, load_studies
-from twinbench.config.reading import ConfigError
-from twinbench.data.checksums import CHECKSUMS
-from twinbench.figures.catalog import captions, figures
+from twinbench.config.loading import load_config, load_studies, present
+from twinbench.data.dataset import datasets
+from twinbench.figures.catalog import captions, check_figures, figures
+from twinbench.files import ConfigError
 from twinbench.fingerprint import digest
-from twinbench.planning import CONSTANT, Plan
 
 try:
-    _config = load_config(config)
-    plan = Plan(_config, load_studies(_config))
-    check_data(_config.data.source)
-    check_pretrained(_config.pretrained)
+    CONFIG = load_config(config)
+    STUDIES = load_studies(CONFIG)  # by name; a study's sweeps, which are studies too, follow it
+    DATASET = datasets()[CONFIG.data.dataset]
+    check_figures(STUDIES.values())
+    if any(study.task == "pairs" for study in STUDIES.values()):
+        check_data(DATASET, CONFIG.data.source)
+    check_pretrained(CONFIG.pretrained)
     check_writable("results")
 except ConfigError as error:
     sys.exit(str(error))
 
-RESULTS = plan.results
-DIGITS = "results/mnist/digits.safetensors"  # the same for every scale
+RESULTS = CONFIG.results
+SCRIPTS = Path(workflow.current_basedir).parent / "scripts"
+IMAGES = f"results/images/{DATASET.name}.safetensors"  # the same for every scale
 PRETRAINED = "results/pretrained/{name}.safetensors"  # of every scale, too
-PAIRS = f"{RESULTS}/pairs/{{study}}/rounds-{{rounds}}.parquet"
-POINT_PAIRS = f"{RESULTS}/pairs/{{study}}/{{model}}/rounds-{{rounds}}.parquet"
+EXAMPLES = f"{RESULTS}/examples/{{study}}/rounds-{{rounds}}.parquet"
 CELL = f"{RESULTS}/cells/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}"
-PREDICTIONS = f"{RESULTS}/predictions/{{study}}/{{model}}.parquet"
+PREDICTIONS = f"{RESULTS}/predictions/{{study}}.parquet"
+STUDY_TABLE = f"{RESULTS}/studies/{{study}}/{{table}}.parquet"
+TABLE = f"{RESULTS}/{{table}}.parquet"
 FIGURE = f"{RESULTS}/figures/{{study}}/{{figure}}.png"
-TRAIN_LOG = f"{RESULTS}/logs/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.log"
+OVERVIEW = f"{RESULTS}/figures/overview.png"
 LOGS = f"{RESULTS}/logs"
+TRAIN_LOG = f"{LOGS}/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.log"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 
-if plan.config.partial:
-    plan = plan.partial(f"{CELL}/record.json")
-    if not plan.studies:
+MISSING = []  # training jobs that a partial report does without
+if CONFIG.partial:
+    STUDIES, MISSING = present(STUDIES, f"{CELL}/record.json")
+    if not STUDIES:
         sys.exit(f"{RESULTS}: nothing to report on yet, no training has ended")
+
+OF_PAIRS = [name for name, study in STUDIES.items() if study.task == "pairs" and not study.swept]
+# The tables that a study has, and the studies that have them.
+TABLES = dict.fromkeys(["metrics", "cells", "history"], list(STUDIES)) | dict.fromkeys(["errors", "hardest"], OF_PAIRS)
 
 
 def any_of(names):
@@ -45,116 +55,106 @@ def any_of(names):
     return "|".join(sorted(map(re.escape, set(names))))
 
 
-# A name that no study has fails at planning. The constant baseline is no model: it has a rule of its own.
+# A name that no study has fails at planning.
 wildcard_constraints:
-    study=any_of([*plan.studies, *plan.sweeps]),
-    model=any_of(model for study in [*plan.studies, *plan.sweeps] for model in plan.models(study)),
+    study=any_of(STUDIES),
+    model=any_of(model for study in STUDIES.values() for model in study.models),
     fold=r"all|\d+",
     rounds=r"\d+-\d+",
-    figure="|".join(figures()),
+    figure=any_of(figures()),
 
 
 def code(script, *modules):
     """Digest of a script and of the package modules that it runs: an edit of those, and of no others, reruns the rule."""
-    return digest(Path(workflow.basedir, "workflow/scripts", script), *modules)
+    return digest(SCRIPTS / script, *modules)
 
 
-def mnist_files(source):
-    """The four official files in their folder; none where they are downloaded."""
-    if source == "download":
-        return []
-    folder = Path("resources/mnist" if source == "shipped" else source)
-    found = [[path for path in (folder / name, folder / f"{name}.gz") if path.exists()] for name in CHECKSUMS]
-    return [paths[0].as_posix() for paths in found]
+def study_of(wildcards):
+    """The study that the wildcards name."""
+    return STUDIES[wildcards.study]
 
 
-def pretrained_file(source):
-    """The local file of pre-trained weights; none where they are downloaded."""
-    return [] if source in ("random", "download") else source
+def images_of(wildcards):
+    """Input function: the images that the wildcards' study needs, if any."""
+    return IMAGES if study_of(wildcards).task == "pairs" else []
 
 
 def cell_pretrained(wildcards):
     """Input function: the pre-trained weights that the wildcards' model starts from, if any."""
-    name = plan.pretrained(wildcards.study, wildcards.model)
-    return PRETRAINED.format(name=name) if name else []
-
-
-def cell_pairs(cell):
-    """Input function: the pairs of one cell; a point of a sweep over their number has a table of its own."""
-    names = dict(cell.items())
-    own = plan.train_pairs(names["study"], names["model"])
-    return (POINT_PAIRS if own else PAIRS).format(**names)
-
-
-def pairs_of_cells(wildcards):
-    """Input function: the pairs of every cell of the wildcards' study and model."""
-    return [cell_pairs(cell) for cell in plan.cells(**dict(wildcards.items()))]
+    name = study_of(wildcards).architecture(wildcards.model).pretrained
+    return PRETRAINED.format(name=name) if name and getattr(CONFIG.pretrained, name) != "random" else []
 
 
 def of_cells(pattern):
-    """Input function: the pattern for every cell of the wildcards' study, and of their model if they name one."""
+    """Input function: the pattern for every cell of the wildcards' study."""
 
     def paths(wildcards):
-        return [pattern.format(**cell) for cell in plan.cells(**dict(wildcards.items()))]
+        return [pattern.format(**cell) for cell in study_of(wildcards).cells()]
 
     return paths
 
 
-def of_blocks(pattern):
-    """Input function: the pattern for every block of rounds of the wildcards' study."""
-
-    def paths(wildcards):
-        return expand(pattern, study=wildcards.study, rounds=plan.blocks(wildcards.study))
-
-    return paths
+def examples_of_study(wildcards):
+    """Input function: the examples of every block of rounds of the wildcards' study."""
+    return expand(EXAMPLES, study=wildcards.study, rounds=study_of(wildcards).blocks())
 
 
-def of_models(pattern, *others):
-    """Input function: the pattern for every model of the wildcards' study, and for others: its constant baseline."""
-
-    def paths(wildcards):
-        return expand(pattern, study=wildcards.study, model=[*plan.models(wildcards.study), *others])
-
-    return paths
+def collected(wildcards):
+    """Input function: the wildcards' table of every study that has it."""
+    return expand(STUDY_TABLE, study=TABLES[wildcards.table], table=wildcards.table)
 
 
-def of_studies(pattern):
-    """The pattern for every study."""
-    return expand(pattern, study=plan.studies)
+def of_study(name, *names):
+    """Param function: a property of the study, or what a method says, of the wildcards with these names if any."""
+
+    def slice_of_study(wildcards):
+        found = getattr(study_of(wildcards), name)
+        return found(*(wildcards[name] for name in names)) if callable(found) else found
+
+    return slice_of_study
 
 
-def of_plan(method):
-    """Param function: what a method of the plan says of the wildcards' study, and of their model if they name one."""
-
-    def slice_of_plan(wildcards):
-        names = {name: wildcards[name] for name in ("study", "model") if name in wildcards.keys()}
-        return method(**names)
-
-    return slice_of_plan
+def drawn(wildcards):
+    """Param function: what the examples of the wildcards' study depend on."""
+    return study_of(wildcards).draw(DATASET.train // 2)
 
 
-def cell_code(script):
-    """Param function: digest of a script with the one module of the model's architecture, and the version of torch."""
+def draw_code(wildcards):
+    return code("draw.py", f"twinbench.tasks.{study_of(wildcards).task}")
 
-    def digest_of_cell(wildcards):
-        return f"{code(script, plan.module(wildcards.study, wildcards.model))}, torch {version('torch')}"
 
-    return digest_of_cell
+def cell_code(wildcards):
+    """Param function: digest of a training with the module of its model's architecture, and the version of torch."""
+    modules = study_of(wildcards).architecture(wildcards.model).modules
+    return f"{code('train.py', *modules)}, torch {version('torch')}"
+
+
+def evaluation_code(wildcards):
+    """Param function: the same for the evaluation of all models of a study."""
+    return f"{code('evaluate.py', *study_of(wildcards).modules())}, torch {version('torch')}"
 
 
 def cell_gpus(wildcards):
     """GPUs that a cell asks for; Snakemake counts them only where --resources gpu=N sets a limit."""
-    return 1 if plan.accelerator(wildcards.study, wildcards.model) == "gpu" else 0
+    return 1 if study_of(wildcards).models[wildcards.model].accelerator == "gpu" else 0
 
 
 def cell_memory(wildcards):
-    """MB of a cell: torch and the data; for each round 9 float32 a parameter, which only large models notice.
+    """MB of a cell: torch and the data; for each round 9 float32 per parameter, which only large models notice.
 
     They are weights, best weights, gradient and two moments; all but the gradient once more as a checkpoint is written.
     """
     first, last = map(int, wildcards.rounds.split("-"))
-    parameters = plan.architecture(wildcards.study, wildcards.model).parameters
+    study, model = study_of(wildcards), wildcards.model
+    # A published count knows the model's options; the declared one is that of the architecture's defaults.
+    parameters = max(study.models[model].published.parameters or 0, study.architecture(model).parameters)
     return 1500 + int(round((last - first + 1) * 9 * 4 * parameters / 1e6, -2))
+
+
+def figure_tables(wildcards):
+    """Input function: the tables that a figure draws from, by name."""
+    tables, others = figures()[wildcards.figure].tables, {"predictions": PREDICTIONS}
+    return {table: others.get(table, STUDY_TABLE).format(study=wildcards.study, table=table) for table in tables}
 
 
 def figure_code(wildcards):
@@ -163,3 +163,14 @@ def figure_code(wildcards):
 
 def figure_caption(wildcards):
     return captions()[wildcards.figure]
+
+
+def figure_category(wildcards):
+    """Where the HTML report shows a figure: under its study, also that of a sweep."""
+    swept = study_of(wildcards).swept
+    return swept.parent if swept else wildcards.study
+
+
+def figure_labels(wildcards):
+    swept = study_of(wildcards).swept
+    return {"figure": f"sweep {swept.name}" if swept else wildcards.figure}

@@ -1,30 +1,31 @@
-# The official MNIST files, verified and pooled once; pre-trained weights, checked; the seeded pairs of each study.
+# The official files of the data set, verified and pooled once; pre-trained weights, checked; each study's examples.
 
 
-rule mnist:
+rule images:
     input:
-        mnist_files(plan.config.data.source),
+        DATASET.files(CONFIG.data.source),
     output:
-        DIGITS,
+        IMAGES,
     log:
-        "results/mnist/mnist.log",
+        f"results/images/{DATASET.name}.log",
     benchmark:
-        "results/mnist/benchmark.tsv"
+        f"results/images/{DATASET.name}.tsv"
     conda:
         "../envs/twinbench.yaml"
     resources:
         mem_mb=1500,
         runtime=10,
     params:
-        code=code("mnist.py"),
+        dataset=DATASET.name,
+        code=code("images.py", DATASET.module),
     script:
-        "../scripts/mnist.py"
+        "../scripts/images.py"
 
 
 # Part of the DAG only if the config names such weights and a study has a model that starts from them.
 rule pretrained:
     input:
-        pretrained_file(plan.config.pretrained.resnet18),
+        [] if CONFIG.pretrained.resnet18 in ("random", "download") else CONFIG.pretrained.resnet18,
     output:
         PRETRAINED.format(name="resnet18"),
     log:
@@ -37,50 +38,29 @@ rule pretrained:
         mem_mb=1500,
         runtime=10,
     params:
-        source=plan.config.pretrained.resnet18,
+        source=CONFIG.pretrained.resnet18,
         code=code("pretrained.py"),
     script:
         "../scripts/pretrained.py"
 
 
-rule pairs:
+# Pairs of images or points of the disc, the same for every model of a study.
+rule draw:
     input:
-        digits=DIGITS,
+        images=images_of,
     output:
-        PAIRS,
+        EXAMPLES,
     log:
-        f"{LOGS}/pairs/{{study}}/rounds-{{rounds}}.log",
+        f"{LOGS}/draw/{{study}}/rounds-{{rounds}}.log",
     benchmark:
-        f"{BENCHMARKS}/pairs/{{study}}/rounds-{{rounds}}.tsv"
+        f"{BENCHMARKS}/draw/{{study}}/rounds-{{rounds}}.tsv"
     conda:
         "../envs/twinbench.yaml"
     resources:
         mem_mb=500,
         runtime=5,
     params:
-        pairs=of_plan(plan.pairs),
-        code=code("pairs.py"),
+        examples=drawn,
+        code=draw_code,
     script:
-        "../scripts/pairs.py"
-
-
-# For a point of a sweep over the number of training pairs: the first of the sweep's own.
-rule point_pairs:
-    input:
-        PAIRS,
-    output:
-        POINT_PAIRS,
-    log:
-        f"{LOGS}/pairs/{{study}}/{{model}}/rounds-{{rounds}}.log",
-    benchmark:
-        f"{BENCHMARKS}/pairs/{{study}}/{{model}}/rounds-{{rounds}}.tsv"
-    conda:
-        "../envs/twinbench.yaml"
-    resources:
-        mem_mb=500,
-        runtime=5,
-    params:
-        train=of_plan(plan.train_pairs),
-        code=code("point_pairs.py"),
-    script:
-        "../scripts/point_pairs.py"
+        "../scripts/draw.py"

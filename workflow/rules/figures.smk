@@ -1,18 +1,15 @@
-# A figure a job. The caption is the docstring of the figure's module, here, in report.md and in the HTML report.
+# One figure per job. The caption is the docstring of the figure's module, here, in report.md and in the HTML report.
 
 
 rule figure:
     input:
-        metrics=f"{RESULTS}/studies/{{study}}/metrics.parquet",
-        history=f"{RESULTS}/studies/{{study}}/history.parquet",
-        errors=f"{RESULTS}/studies/{{study}}/errors.parquet",
-        hardest=f"{RESULTS}/studies/{{study}}/hardest.parquet",
+        unpack(figure_tables),
     output:
         report(
             FIGURE,
             caption="../report/figure.rst",
-            category="{study}",
-            labels={"figure": "{figure}"},
+            category=figure_category,
+            labels=figure_labels,
         ),
     log:
         f"{LOGS}/figures/{{study}}/{{figure}}.log",
@@ -24,20 +21,20 @@ rule figure:
         mem_mb=1000,
         runtime=5,
     params:
-        labels=of_plan(plan.labels),
-        published=of_plan(plan.published_accuracy),
+        shown=of_study("shown"),
         caption=figure_caption,
         code=figure_code,
     script:
         "../scripts/figure.py"
 
 
+# Of the studies whose task is pairs.
 rule overview:
     input:
-        metrics=f"{RESULTS}/metrics.parquet",
+        metrics=TABLE.format(table="metrics"),
     output:
         report(
-            f"{RESULTS}/figures/overview.png",
+            OVERVIEW,
             caption="../report/figure.rst",
             category="all studies",
             labels={"figure": "overview"},
@@ -52,10 +49,7 @@ rule overview:
         mem_mb=1000,
         runtime=5,
     params:
-        studies={
-            study: {"labels": plan.labels(study), "published": plan.published_accuracy(study)}
-            for study in plan.studies
-        },
+        studies={name: STUDIES[name].shown() for name in OF_PAIRS},
         caption=captions()["overview"],
         code=code("overview.py"),
     script:

@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from twinbench.config.checks import check_file
-from twinbench.config.reading import ConfigError
+from twinbench.config.reading import read_yaml
+from twinbench.files import ConfigError
 
 try:
-    check_file(Path("config/config.yaml"))
+    read_yaml(Path("config/config.yaml"))
 except ConfigError as error:
     sys.exit(str(error))

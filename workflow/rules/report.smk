@@ -3,18 +3,12 @@
 
 rule report:
     input:
-        metrics=f"{RESULTS}/metrics.parquet",
-        cells=f"{RESULTS}/cells.parquet",
-        history=f"{RESULTS}/history.parquet",
-        errors=f"{RESULTS}/errors.parquet",
-        overview=f"{RESULTS}/figures/overview.png",
-        figures=[FIGURE.format(study=study, figure=figure) for study, figure in plan.figures()],
-        sweeps=sweep_tables(),
-        sweep_figures=sweep_figures(),
-        scratch=scratch_tables(),
-        scratch_figures=scratch_figures(),
+        metrics=TABLE.format(table="metrics"),
+        cells=TABLE.format(table="cells"),
+        errors=TABLE.format(table="errors") if OF_PAIRS else [],
+        overview=OVERVIEW if OF_PAIRS else [],
+        figures=[FIGURE.format(study=study.name, figure=name) for study in STUDIES.values() for name in study.figures],
         template="src/twinbench/report/template.md.j2",
-        scratch_template="src/twinbench/report/scratch.md.j2",
     output:
         f"{RESULTS}/report.md",
     log:
@@ -27,11 +21,11 @@ rule report:
         mem_mb=1000,
         runtime=5,
     params:
-        plan=plan.report(),
-        scratch=scratch.report() if scratch else None,
+        config=CONFIG.model_dump(),
+        studies=[study.model_dump() for study in STUDIES.values()],
         captions=captions(),
-        missing=missing_cells(),
-        code=code("report.py", "twinbench.provenance"),
+        missing=[cell | {"log": TRAIN_LOG.format(**cell)} for cell in MISSING],
+        code=code("report.py", "twinbench.provenance"),  # whose list of packages the report shows
     script:
         "../scripts/report.py"
 
@@ -41,16 +35,12 @@ rule archive:
         rules.report.output,
         rules.report.input.metrics,
         rules.report.input.cells,
-        rules.report.input.history,
+        TABLE.format(table="history"),
         rules.report.input.errors,
         rules.report.input.overview,
         rules.report.input.figures,
-        rules.report.input.sweeps,
-        rules.report.input.sweep_figures,
-        rules.report.input.scratch,
-        rules.report.input.scratch_figures,
     output:
-        f"{RESULTS}/twinbench-{plan.config.scale}.zip",
+        f"{RESULTS}/twinbench-{Path(RESULTS).name}.zip",
     log:
         f"{LOGS}/archive.log",
     benchmark:

@@ -1,10 +1,10 @@
-# One cell a job: a model of a study, on one fold, for a block of rounds.
+# One cell per job: a model of a study, on one fold, for a block of rounds.
 
 
 rule train:
     input:
-        digits=DIGITS,
-        pairs=cell_pairs,
+        images=images_of,
+        examples=EXAMPLES,
         pretrained=cell_pretrained,
     output:
         weights=f"{CELL}/weights.safetensors",
@@ -22,8 +22,8 @@ rule train:
         runtime=60,
         gpu=cell_gpus,
     params:
-        cell=of_plan(plan.cell),
-        code=cell_code("train.py"),
+        cell=of_study("cell", "model"),
+        code=cell_code,
         checkpoint=f"{RESULTS}/checkpoints/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.safetensors",
     script:
         "../scripts/train.py"

@@ -1,20 +1,17 @@
 from pathlib import Path
 
 from twinbench import joblog
-from twinbench.training.cell import train_cell
+from twinbench.spec.training import Cell
+from twinbench.training.cell import Inputs, Outputs, train_cell
 
 joblog.start(snakemake.log[0])
 train_cell(
-    snakemake.params.cell,
-    study=snakemake.wildcards.study,
-    model=snakemake.wildcards.model,
-    fold=snakemake.wildcards.fold,
-    digits=Path(snakemake.input.digits),
-    pairs=Path(snakemake.input.pairs),
-    pretrained=Path(snakemake.input.pretrained) if snakemake.input.pretrained else None,
+    Cell(**snakemake.params.cell),
+    snakemake.wildcards.fold,
+    Inputs(**{name: Path(path) for name, path in snakemake.input.items() if path}),
+    Outputs(**{name: Path(path) for name, path in snakemake.output.items()}),
     threads=snakemake.threads,
     gpu=snakemake.resources.gpu > 0,
     code=snakemake.params.code,
     checkpoint=Path(snakemake.params.checkpoint),
-    **{name: Path(path) for name, path in snakemake.output.items()},
 )

@@ -26,6 +26,18 @@ class Architecture:
     options: dict[str, tuple[type, object]] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
     pretrained: str | None = None
+    task: str = "pairs"
+    loss: str = "cross-entropy"
+    strategy: str | None = None
+
+    @property
+    def modules(self) -> list[str]:
+        """The package modules that building and training it loads by name."""
+        return [self.module, f"twinbench.tasks.{self.task}", *filter(None, [self.strategy])]
+
+    def own_strategy(self):
+        """Return the class that trains it where torch's autograd and optimisers do not; None for any other."""
+        return importlib.import_module(self.strategy).STRATEGY if self.strategy else None
 
     def build(self, **options: object):
         """Import the one module that holds the architecture and return a new, randomly initialised ``nn.Module``."""
@@ -35,17 +47,9 @@ class Architecture:
         return ARCHITECTURES[self.name](**options)
 
 
-@dataclass(frozen=True)
-class _Class:
-    """A class of a file: the ``__init__`` that it has or inherits, the parts that it sets, and who hides them.
-
-    ``init`` is None where it is nn.Module's own, which takes no options. ``hidden_by`` is a base of which the file does
-    not say whether it has an ``__init__``.
-    """
-
-    init: ast.FunctionDef | None = None
-    parts: tuple[str, ...] = ()
-    hidden_by: str | None = None
+# What a class of a file has or inherits: its __init__, and the parts that it sets. The __init__ is None where it is
+# nn.Module's own, which takes no options, and a base's name where the file does not say whether that base has one.
+Inherited = tuple[ast.FunctionDef | str | None, tuple[str, ...]]
 
 
 @cache
@@ -58,58 +62,49 @@ def architectures() -> dict[str, Architecture]:
     """
     found: dict[str, Architecture] = {}
     for path in sorted(FOLDER.glob("*.py")):
-        classes = {"nn.Module": _Class(), "torch.nn.Module": _Class()}
+        classes: dict[str, Inherited] = {"nn.Module": (None, ()), "torch.nn.Module": (None, ())}
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.ClassDef):
                 continue
-            classes[node.name] = _resolve(node, classes)
-            for decorator in node.decorator_list:
-                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register":
-                    entry = _read(path, node, classes[node.name], decorator)
-                    if entry.name in found:
-                        raise ValueError(f"{path}: architecture {entry.name} is registered twice")
-                    found[entry.name] = entry
+            init, parts = classes[node.name] = _resolve(node, classes)
+            for call in node.decorator_list:
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "register":
+                    declared = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+                    name, module = ast.literal_eval(call.args[0]), f"twinbench.architectures.{path.stem}"
+                    if name in found:
+                        raise ValueError(f"{path}: architecture {name} is registered twice")
+                    options = _options(path, node.name, init)
+                    found[name] = Architecture(name, module, options=options, parts=parts, **declared)
     return found
 
 
-def _resolve(node: ast.ClassDef, earlier: dict[str, _Class]) -> _Class:
+def _resolve(node: ast.ClassDef, earlier: dict[str, Inherited]) -> Inherited:
     """Return what a class says itself and inherits from those ``earlier`` in its file, in Python's order of bases."""
-    names = [ast.unparse(base) for base in node.bases]
-    bases = [earlier.get(name, _Class(hidden_by=name)) for name in names]
-    parts = [part for base in bases for part in base.parts]
-    if init := next((item for item in node.body if getattr(item, "name", None) == "__init__"), None):
+    bases = [earlier.get(name, (name, ())) for name in map(ast.unparse, node.bases)]
+    parts = [part for _, of_base in bases for part in of_base]
+    init = next((item for item in node.body if getattr(item, "name", None) == "__init__"), None)
+    if init:
         assigned = [target for line in init.body if isinstance(line, ast.Assign) for target in line.targets]
         parts += [target.attr for target in assigned if ast.unparse(target).startswith("self.")]
-        return _Class(init, tuple(dict.fromkeys(parts)))
-    heir = next((base for base in bases if base.init or base.hidden_by), _Class())
-    return _Class(heir.init, tuple(dict.fromkeys(parts)), heir.hidden_by)
+    return init or next((inherited for inherited, _ in bases if inherited), None), tuple(dict.fromkeys(parts))
 
 
-def _read(path: Path, node: ast.ClassDef, resolved: _Class, decorator: ast.Call) -> Architecture:
-    if resolved.hidden_by:
-        raise ValueError(
-            f"{path}: {node.name} needs an __init__ in this file, its own or that of a class above it: the options of "
-            f"{resolved.hidden_by} are not read from elsewhere"
-        )
-    declared = {keyword.arg: ast.literal_eval(keyword.value) for keyword in decorator.keywords}
-    name = ast.literal_eval(decorator.args[0])
-    module = f"twinbench.architectures.{path.stem}"
-    options = _options(path, node.name, resolved.init.args) if resolved.init else {}
-    return Architecture(name, module, options=options, parts=resolved.parts, **declared)
-
-
-def _options(path: Path, name: str, arguments: ast.arguments) -> dict[str, tuple[type, object]]:
-    """Return the options of a class's ``__init__`` as name → (type, default)."""
-    options = {}
-    named = arguments.args[1:]  # without self
-    if len(named) != len(arguments.defaults) or arguments.kwonlyargs or arguments.vararg or arguments.kwarg:
+def _options(path: Path, name: str, init: ast.FunctionDef | str | None) -> dict[str, tuple[type, object]]:
+    """Return the options that the ``__init__`` of the class ``name`` takes, as name → (type, default)."""
+    if init is None:
+        return {}
+    if isinstance(init, str):
+        needed = f"{name} needs an __init__ in this file, its own or that of a class above it"
+        raise ValueError(f"{path}: {needed}: the options of {init} are not read from elsewhere")
+    options, given = {}, init.args
+    named = given.args[1:]  # without self
+    if len(named) != len(given.defaults) or given.kwonlyargs or given.vararg or given.kwarg:
         raise ValueError(f"{path}: every option of {name} needs a default, and no other arguments are allowed")
-    for argument, default in zip(named, arguments.defaults, strict=True):
+    for argument, default in zip(named, given.defaults, strict=True):
         try:
             annotation = eval(ast.unparse(argument.annotation), {"__builtins__": {}}, ANNOTATIONS)
         except Exception as error:
-            raise ValueError(
-                f"{path}: option {argument.arg} of {name} needs one of {list(ANNOTATIONS)} as its type"
-            ) from error
+            known = list(ANNOTATIONS)
+            raise ValueError(f"{path}: option {argument.arg} of {name} needs one of {known} as its type") from error
         options[argument.arg] = (annotation, ast.literal_eval(default))
     return options

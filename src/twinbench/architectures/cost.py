@@ -1,9 +1,7 @@
-"""What a model costs: parameters, and floating-point operations of one pair's forward pass."""
+"""What a model costs: parameters, and floating-point operations of one example's forward pass."""
 
 import torch
 from torch import Tensor, nn
-
-from twinbench.architectures.registry import IMAGE
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -11,26 +9,28 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def forward_flops(model: nn.Module) -> int:
-    """Return the floating-point operations of one pair's forward pass, two a multiply-add.
+def forward_flops(model: nn.Module, example: Tensor) -> int:
+    """Return the floating-point operations of one example's forward pass, two per multiply-add.
 
     Dense layers and convolutions count, as in torch's own FlopCounterMode, which a job cannot afford: it imports
-    torch's compiler, for 1.5 s.
+    torch's compiler, for 1.5 s. A model of other layers has a method ``flops``.
     """
+    if hasattr(model, "flops"):
+        return model.flops()
     total = 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         nonlocal total
-        if isinstance(layer, nn.ConvTranspose2d):  # each input element meets one weight an output channel and tap
-            total += 2 * inputs[0].numel() * layer.weight[0].numel()
-        else:  # each output element is a product over one row, or one filter, of the weights
-            total += 2 * output.numel() * layer.weight[0].numel()
+        # Each output element is a product over one row, or one filter, of the weights; transposed, each input element
+        # meets one weight per output channel and tap.
+        elements = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+        total += 2 * elements.numel() * layer.weight[0].numel()
 
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     training = model.training
     with torch.inference_mode():
-        model.eval()(torch.zeros(1, 2, IMAGE, IMAGE))
+        model.eval()(torch.zeros_like(example))
     model.train(training)
     for hook in hooks:
         hook.remove()

@@ -1,25 +1,12 @@
 """Report 4 (Azzano, Erbacher, Piquet): a dense and a convolutional branch under the same comparison head."""
 
+from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 
 from torch import Tensor, nn
 
 from twinbench.architectures.registry import IMAGE, Heads, register
-from twinbench.architectures.twin import Twin
-
-
-def dense_layers(inputs: int, width: int, layers: int) -> list[nn.Module]:
-    """From ``inputs`` features to 10 digit logits: ``width`` units, and ReLU, after every layer but the last."""
-    modules = []
-    for before, after in pairwise([inputs, *[width] * (layers - 1), 10]):
-        modules += [nn.Linear(before, after), nn.ReLU()]
-    return modules[:-1]
-
-
-def dense_branch(width: int, layers: int) -> nn.Sequential:
-    """From images (n, 1, 14, 14) to digit logits (n, 10); 12,910 parameters with 50 units and 3 layers."""
-    return nn.Sequential(nn.Flatten(), *dense_layers(IMAGE * IMAGE, width, layers))
+from twinbench.architectures.twin import Twin, dense_layers
 
 
 def conv_branch(channels: int, width: int, layers: int) -> nn.Sequential:
@@ -32,41 +19,38 @@ def conv_branch(channels: int, width: int, layers: int) -> nn.Sequential:
         nn.ReLU(),
         nn.MaxPool2d(3, stride=3),  # 1×1
         nn.Flatten(),
-        *dense_layers(2 * channels, width, layers),
+        *dense_layers(2 * channels, *[width] * (layers - 1), 10),
     )
 
 
-def comparison() -> nn.Sequential:
-    """From both sides' digit logits (B, 20) to target logits (B, 2); 44,802 parameters."""
-    return nn.Sequential(nn.Linear(20, 200), nn.ReLU(), nn.Linear(200, 200), nn.ReLU(), nn.Linear(200, 2))
+class Compared(nn.Module):
+    """Branches to digit logits, and a dense comparison of both sides' logits (B, 20); 44,802 parameters."""
 
-
-@register("dense-twin", heads=("target", "digits"), parameters=57_712)
-class DenseTwin(nn.Module):
-    """Dense branches with shared or separate weights; the last of a branch's ``layers`` has 10 units."""
-
-    def __init__(self, shared: bool = True, width: int = 50, layers: int = 3):
+    def __init__(self, branch: Callable[[], nn.Module], shared: bool):
         super().__init__()
-        self.branch = Twin(partial(dense_branch, width, layers), shared)
-        self.comparison = comparison()
+        self.branch = Twin(branch, shared)
+        self.comparison = nn.Sequential(*dense_layers(20, 200, 200, 2))
 
     def forward(self, pairs: Tensor) -> Heads:
         digits = self.branch(pairs)
         return {"target": self.comparison(digits.flatten(1)), "digits": digits}
 
 
+@register("dense-twin", heads=("target", "digits"), parameters=57_712)
+class DenseTwin(Compared):
+    """Dense branches, of 12,910 parameters, with shared or separate weights; the last of ``layers`` has 10 units."""
+
+    def __init__(self, shared: bool = True, width: int = 50, layers: int = 3):
+        widths = [IMAGE * IMAGE, *[width] * (layers - 1), 10]
+        super().__init__(lambda: nn.Sequential(nn.Flatten(), *dense_layers(*widths)), shared)
+
+
 @register("conv-twin", heads=("target", "digits"), parameters=258_354)
-class ConvTwin(nn.Module):
+class ConvTwin(Compared):
     """Convolutional branches with shared or separate weights.
 
     The second convolution has twice the ``channels`` of the first; ``layers`` dense ones follow, the last of 10 units.
     """
 
     def __init__(self, shared: bool = True, channels: int = 64, width: int = 50, layers: int = 2):
-        super().__init__()
-        self.branch = Twin(partial(conv_branch, channels, width, layers), shared)
-        self.comparison = comparison()
-
-    def forward(self, pairs: Tensor) -> Heads:
-        digits = self.branch(pairs)
-        return {"target": self.comparison(digits.flatten(1)), "digits": digits}
+        super().__init__(partial(conv_branch, channels, width, layers), shared)

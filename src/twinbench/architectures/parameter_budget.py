@@ -1,11 +1,9 @@
 """Report 2 (Baldwin, Carrizo, Stocker): small convolutional branches under 70,000 parameters, trained with SGD."""
 
-from itertools import pairwise
-
 from torch import Tensor, nn
 
 from twinbench.architectures.registry import Heads, register
-from twinbench.architectures.twin import Twin
+from twinbench.architectures.twin import Twin, dense_layers
 
 
 def make_branch(norm: nn.BatchNorm2d, deep: bool) -> nn.Sequential:
@@ -16,8 +14,7 @@ def make_branch(norm: nn.BatchNorm2d, deep: bool) -> nn.Sequential:
             shared: only this reading of the report gives its parameter counts.
         deep: three dense layers instead of two.
     """
-    widths = [1600, 40, 20] if deep else [1600, 20]
-    dense = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
+    dense = dense_layers(1600, 40, 20) if deep else dense_layers(1600, 20)  # drawn before the convolutions
     return nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1),  # 14×14
         nn.ReLU(),
@@ -30,6 +27,7 @@ def make_branch(norm: nn.BatchNorm2d, deep: bool) -> nn.Sequential:
         nn.Dropout2d(0.5),
         nn.Flatten(),
         *dense,
+        nn.ReLU(),
         nn.Linear(20, 10),
     )
 

@@ -12,7 +12,7 @@ IMAGE = 14
 class Heads(TypedDict, total=False):
     """What an architecture answers: logits of the heads that it has."""
 
-    target: Tensor  # (B, 2): class 1 says "left ≤ right"
+    target: Tensor  # (B, 2): class 1 says "left ≤ right"; or (B, 1): above 0 says so, trained by squared differences
     digits: Tensor  # (B, 2, 10): the digit of the left and of the right image
 
 
@@ -20,8 +20,9 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {}
 
 
 def register(
-    name: str, *, heads: tuple[str, ...], parameters: int, pretrained: str | None = None
-) -> Callable[[type[nn.Module]], type[nn.Module]]:
+    name: str, *, heads: tuple[str, ...], parameters: int, pretrained: str | None = None, task: str = "pairs",
+    loss: str = "cross-entropy", strategy: str | None = None,
+) -> Callable[[type[nn.Module]], type[nn.Module]]:  # fmt: skip
     """Class decorator: make an ``nn.Module`` an architecture that a study can name.
 
     The module's ``forward`` takes standardised pairs (B, 2, 14, 14) and returns `Heads`. Its ``__init__``, its own or
@@ -35,6 +36,9 @@ def register(
         parameters: number of trainable parameters with default options; the contract test counts them.
         pretrained: the key under ``pretrained:`` in config.yaml that says where the module starts. It then has a method
             ``load_pretrained(tensors)``, which takes over tensors by name as `twinbench.pretrained` writes them.
+        task: the task whose examples the module takes: ``pairs``, or points (B, 2) of the ``disc``.
+        loss: of the target head: ``cross-entropy`` of two logits, or ``mse`` of one output.
+        strategy: package module whose ``STRATEGY`` trains the module, where autograd and torch.optim do not.
     """
 
     def add(cls: type[nn.Module]) -> type[nn.Module]:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from twinbench.architectures.registry import Heads, register
-from twinbench.architectures.twin import Twin
+from twinbench.architectures.twin import PairNet, Twin
 
 CHANNELS, BLOCKS = 15, 10
 
@@ -39,15 +39,12 @@ def residual_body(channels: int, outputs: int) -> nn.Sequential:
 
 
 @register("conv-resnet-selu", heads=("target",), parameters=41_477)
-class ConvResNet(nn.Module):
+class ConvResNet(PairNet):
     """The pair as one image of two channels through ten residual blocks."""
 
     def __init__(self):
         super().__init__()
         self.layers = residual_body(2, 2)
-
-    def forward(self, pairs: Tensor) -> Heads:
-        return {"target": self.layers(pairs)}
 
 
 @register("siamese-resnet-selu", heads=("digits",), parameters=41_590)
@@ -63,7 +60,7 @@ class ConvSiameseResNet(nn.Module):
 
 
 @register("conv-transpose-selu", heads=("target",), parameters=13_938)
-class ConvTransposeNet(nn.Module):
+class ConvTransposeNet(PairNet):
     """The pair as one image of two channels through two transposed convolutions."""
 
     def __init__(self):
@@ -79,6 +76,3 @@ class ConvTransposeNet(nn.Module):
             nn.Dropout(0.5),  # the rate is not published: the usual one before a last dense layer
             nn.Linear(288, 2),
         )
-
-    def forward(self, pairs: Tensor) -> Heads:
-        return {"target": self.layers(pairs)}

@@ -4,7 +4,7 @@ On 14×14 images its maps are 14×14 after the first convolution, then 7×7, 4×
 """
 
 from torch import Tensor, nn
-from torchvision.models import resnet18  # 2.5 s and 170 MB, whichever of its modules is asked for
+from torchvision.models import ResNet, resnet18  # 2.5 s and 170 MB, whichever of its modules is asked for
 
 from twinbench.architectures.registry import Heads, register
 from twinbench.architectures.twin import Twin
@@ -27,22 +27,26 @@ def _initialise(convolution: nn.Conv2d) -> None:
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
 
-def start_from_imagenet(net: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Take over the weights of a ResNet-18 for colour images, by torchvision's names.
+class FromImageNet(nn.Module):
+    """A model with one ResNet-18 in it, which may start from ImageNet's weights."""
 
-    Its first convolution sees three channels. One grey channel gets the sum over the three, which answers a grey image
-    as the original does the same image three times. Two channels get that sum each, halved: answers keep their scale.
-    The last layer has other classes and stays freshly initialised.
-    """
-    state, first = net.state_dict(), net.conv1
-    grey = tensors["conv1.weight"].sum(dim=1, keepdim=True)
-    ours = {"conv1.weight": grey.expand_as(first.weight) / first.in_channels}
-    ours |= {name: state[name] for name in ("fc.weight", "fc.bias")}
-    net.load_state_dict(state | tensors | ours)
+    def load_pretrained(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the weights of a ResNet-18 for colour images, by torchvision's names.
+
+        Its first convolution sees three channels. One grey channel gets the sum over the three, which answers a grey
+        image as the original does the same image three times. Two channels get that sum each, halved: answers keep
+        their scale. The last layer has other classes and stays freshly initialised.
+        """
+        (net,) = (module for module in self.modules() if isinstance(module, ResNet))
+        state, first = net.state_dict(), net.conv1
+        grey = tensors["conv1.weight"].sum(dim=1, keepdim=True)
+        ours = {"conv1.weight": grey.expand_as(first.weight) / first.in_channels}
+        ours |= {name: state[name] for name in ("fc.weight", "fc.bias")}
+        net.load_state_dict(state | tensors | ours)
 
 
 @register("resnet18-pair", heads=("target",), parameters=11_174_402, pretrained="resnet18")
-class MNISTResNet(nn.Module):
+class MNISTResNet(FromImageNet):
     """The pair as one image of two channels through ResNet-18."""
 
     def __init__(self):
@@ -52,13 +56,9 @@ class MNISTResNet(nn.Module):
     def forward(self, pairs: Tensor) -> Heads:
         return {"target": self.net(pairs)}
 
-    def load_pretrained(self, tensors: dict[str, Tensor]) -> None:
-        """Start from ImageNet's weights (`start_from_imagenet`)."""
-        start_from_imagenet(self.net, tensors)
-
 
 @register("resnet18-siamese", heads=("digits",), parameters=11_175_370, pretrained="resnet18")
-class MNISTResSiameseNet(nn.Module):
+class MNISTResSiameseNet(FromImageNet):
     """One shared ResNet-18 names each digit; the decision compares the two names."""
 
     def __init__(self):
@@ -67,7 +67,3 @@ class MNISTResSiameseNet(nn.Module):
 
     def forward(self, pairs: Tensor) -> Heads:
         return {"digits": self.branch(pairs)}
-
-    def load_pretrained(self, tensors: dict[str, Tensor]) -> None:
-        """Start from ImageNet's weights (`start_from_imagenet`)."""
-        start_from_imagenet(*self.branch.branches, tensors)

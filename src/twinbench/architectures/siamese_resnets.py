@@ -3,11 +3,16 @@
 from torch import Tensor, nn
 
 from twinbench.architectures.registry import IMAGE, Heads, register
-from twinbench.architectures.twin import Twin
+from twinbench.architectures.twin import PairNet, Twin
+
+
+def convolution(channels: int, outputs: int, kernel: int) -> list[nn.Module]:
+    """From maps (n, channels, H, W), padded by 2, to maps (n, outputs, …) of half the height and width."""
+    return [nn.Conv2d(channels, outputs, kernel, padding=2), nn.SELU(), nn.MaxPool2d(2)]
 
 
 @register("mlp-selu", heads=("target",), parameters=27_490)
-class MLP(nn.Module):
+class MLP(PairNet):
     """Both images flattened into one dense net: the baseline that knows nothing about images."""
 
     def __init__(self):
@@ -23,48 +28,32 @@ class MLP(nn.Module):
             nn.Linear(32, 2),
         )
 
-    def forward(self, pairs: Tensor) -> Heads:
-        return {"target": self.layers(pairs)}
-
 
 @register("convnet-selu", heads=("target",), parameters=57_854)
-class ConvNet(nn.Module):
+class ConvNet(PairNet):
     """The pair as one image of two channels through three convolutions and two dense layers."""
 
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(2, 16, 4, padding=2),  # 15×15
-            nn.SELU(),
-            nn.MaxPool2d(2),  # 7×7
+            *convolution(2, 16, 4),  # 15×15, then 7×7
             nn.BatchNorm2d(16),
-            nn.Conv2d(16, 32, 5, padding=2),
-            nn.SELU(),
-            nn.MaxPool2d(2),  # 3×3
+            *convolution(16, 32, 5),  # 7×7, then 3×3
             nn.BatchNorm2d(32),
-            nn.Conv2d(32, 64, 3, padding=2),  # 5×5
-            nn.SELU(),
-            nn.MaxPool2d(2),  # 2×2
+            *convolution(32, 64, 3),  # 5×5, then 2×2
             nn.Flatten(),
             nn.Linear(256, 100),
             nn.SELU(),
             nn.Linear(100, 2),
         )
 
-    def forward(self, pairs: Tensor) -> Heads:
-        return {"target": self.layers(pairs)}
-
 
 def siamese_branch() -> nn.Sequential:
     """From images (n, 1, 14, 14) to ten features (n, 10): digit logits where the digit losses train them."""
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=2),  # 16×16
-        nn.SELU(),
-        nn.MaxPool2d(2),  # 8×8
+        *convolution(1, 8, 3),  # 16×16, then 8×8
         nn.BatchNorm2d(8),
-        nn.Conv2d(8, 16, 5, padding=2),
-        nn.SELU(),
-        nn.MaxPool2d(2),  # 4×4
+        *convolution(8, 16, 5),  # 8×8, then 4×4
         nn.BatchNorm2d(16),
         nn.Flatten(),
         nn.Linear(256, 100),

@@ -3,14 +3,14 @@
 from torch import Tensor, nn
 
 from twinbench.architectures.registry import IMAGE, Heads, register
-from twinbench.architectures.twin import Twin
+from twinbench.architectures.twin import PairNet, Twin, dense_layers
 
 DROPOUT = 0.3
 
 
-def convolutions(channels: int) -> list[nn.Module]:
-    """From images (n, channels, 14, 14) to features (n, 84)."""
-    return [
+def branch(channels: int = 1) -> nn.Sequential:
+    """From images (n, channels, 14, 14) to features (n, 84); 59,820 parameters with one channel."""
+    return nn.Sequential(
         nn.Conv2d(channels, 32, 3),  # 12×12
         nn.MaxPool2d(2),  # 6×6
         nn.ReLU(),
@@ -26,12 +26,7 @@ def convolutions(channels: int) -> list[nn.Module]:
         nn.Linear(120, 84),
         nn.ReLU(),
         nn.Dropout(DROPOUT),
-    ]
-
-
-def branch() -> nn.Sequential:
-    """From images (n, 1, 14, 14) to features (n, 84); 59,820 parameters."""
-    return nn.Sequential(*convolutions(1))
+    )
 
 
 def comparison() -> nn.Sequential:
@@ -40,38 +35,21 @@ def comparison() -> nn.Sequential:
 
 
 @register("mlp-relu", heads=("target",), parameters=146_588)
-class MLP(nn.Module):
+class MLP(PairNet):
     """Both images flattened into five dense layers."""
 
     def __init__(self):
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(2 * IMAGE * IMAGE, 220),
-            nn.ReLU(),
-            nn.Linear(220, 180),
-            nn.ReLU(),
-            nn.Linear(180, 96),
-            nn.ReLU(),
-            nn.Linear(96, 30),
-            nn.ReLU(),
-            nn.Linear(30, 2),
-        )
-
-    def forward(self, pairs: Tensor) -> Heads:
-        return {"target": self.layers(pairs)}
+        self.layers = nn.Sequential(nn.Flatten(), *dense_layers(2 * IMAGE * IMAGE, 220, 180, 96, 30, 2))
 
 
 @register("lenet-pair", heads=("target",), parameters=60_278)
-class PairLeNet(nn.Module):
+class PairLeNet(PairNet):
     """The pair as one image of two channels through the convolutions, then one linear layer."""
 
     def __init__(self):
         super().__init__()
-        self.layers = nn.Sequential(*convolutions(2), nn.Linear(84, 2))
-
-    def forward(self, pairs: Tensor) -> Heads:
-        return {"target": self.layers(pairs)}
+        self.layers = nn.Sequential(*branch(2), nn.Linear(84, 2))
 
 
 @register("lenet-features", heads=("target",), parameters=63_242)

@@ -1,9 +1,25 @@
-"""The layer that weight sharing is about: one branch for both images of a pair, or a branch each."""
+"""What several families are made of. `Twin` is the layer that weight sharing is about: one branch, or one an image."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from twinbench.architectures.registry import Heads
+
+
+def dense_layers(*widths: int) -> list[nn.Module]:
+    """Return dense layers from the first of the widths to the last, with ReLU between them."""
+    modules = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
+    return modules[:-1]
+
+
+class PairNet(nn.Module):
+    """A model whose ``layers`` see both images of a pair together, and give target logits (B, 2)."""
+
+    def forward(self, pairs: Tensor) -> Heads:
+        return {"target": self.layers(pairs)}
 
 
 class Twin(nn.Module):

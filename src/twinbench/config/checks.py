@@ -4,29 +4,8 @@ import os
 from pathlib import Path
 
 from twinbench.config.models import Pretrained
-from twinbench.config.reading import ConfigError, read_yaml
-from twinbench.data.checksums import CHECKSUMS
-
-
-def check_data(source: str, shipped: str = "resources/mnist") -> None:
-    """Check that ``data.source`` can be what it says; the files' content is verified when they are read.
-
-    Raises:
-        ConfigError: the folder leaves the project by ``..``, is none, or lacks a file.
-    """
-    key = "config/config.yaml: data.source"
-    if source == "download":
-        return
-    folder = Path(shipped if source == "shipped" else source)
-    if ".." in folder.parts:
-        raise ConfigError(
-            f"{key}: {source!r} leaves the project; allowed: shipped, download, a folder inside it, an absolute path"
-        )
-    if not folder.is_dir():
-        raise ConfigError(f"{key}: no folder {source!r}; allowed: shipped, download, or a folder with the MNIST files")
-    for name in CHECKSUMS:
-        if not ((folder / name).is_file() or (folder / f"{name}.gz").is_file()):
-            raise ConfigError(f"{key}: {folder.as_posix()} has no {name} or {name}.gz; allowed: a folder with all four")
+from twinbench.data.dataset import Dataset
+from twinbench.files import ConfigError
 
 
 def check_pretrained(pretrained: Pretrained) -> None:
@@ -36,17 +15,51 @@ def check_pretrained(pretrained: Pretrained) -> None:
         ConfigError: the file leaves the project by ``..``, is none, or is of another kind.
     """
     for name, source in pretrained:
-        if source in ("random", "download"):
-            continue
-        key, path = f"config/config.yaml: pretrained.{name}", Path(source)
+        path, problem, files = Path(source), None, "or a .pth or .safetensors file"
         if ".." in path.parts:
-            raise ConfigError(
-                f"{key}: {source!r} leaves the project; allowed: random, download, a file inside it, an absolute path"
-            )
-        if path.suffix not in (".pth", ".safetensors"):
-            raise ConfigError(f"{key}: unknown {source!r}; allowed: random, download, or a .pth or .safetensors file")
-        if not path.is_file():
-            raise ConfigError(f"{key}: no file {source!r}; allowed: random, download, or a .pth or .safetensors file")
+            problem, files = f"{source!r} leaves the project", "a file inside it, an absolute path"
+        elif path.suffix not in (".pth", ".safetensors"):
+            problem = f"unknown {source!r}"
+        elif not path.is_file():
+            problem = f"no file {source!r}"
+        if problem and source not in ("random", "download"):
+            raise ConfigError(f"config/config.yaml: pretrained.{name}: {problem}; allowed: random, download, {files}")
+
+
+def check_data(dataset: Dataset, source: str) -> None:
+    """Check that ``data.source`` can be what it says; the files' content is verified when they are read.
+
+    Raises:
+        ConfigError: the data set has no shipped files; the folder leaves the project by ``..``, is none, cannot be
+            looked into or lacks a file.
+    """
+    allowed = f"{'shipped, ' if dataset.shipped else ''}download, or a folder with the {dataset.title} files"
+    folder, problem = dataset.folder(source), None
+    if source == "shipped" and not dataset.shipped:
+        problem = f"no {dataset.title} files are shipped with the project"
+    elif folder and ".." in folder.parts:
+        problem, allowed = f"{source!r} leaves the project", f"{allowed}, inside it or by an absolute path"
+    elif folder and (problem := _lacking(dataset, folder)) and source == "shipped":
+        back = f"git checkout -- {folder.as_posix()}, run in the project, brings them back"
+        problem = f"shipped files are missing: {problem}; {back}"
+    if problem:
+        raise ConfigError(f"config/config.yaml: data.source: {problem}; allowed: {allowed}")
+
+
+def _lacking(dataset: Dataset, folder: Path) -> str | None:
+    """Say what the folder of the files lacks; None if nothing."""
+    at = folder.as_posix()
+    try:
+        if not folder.is_dir():
+            return f"no folder {at!r}"
+        for name in dataset.checksums:
+            if dataset.find(folder, name) is None:
+                unpacked = (folder / name).is_file()  # and not enough: the checksum is that of the .gz file
+                why = f"; {name} is there, but the gzipped file as published is needed" if unpacked else ""
+                return f"{at} has no {' or '.join(dataset.file_names(name))}{why}"
+    except OSError as error:  # no permission, a name too long
+        return f"{at!r} cannot be looked into ({error.strerror})"
+    return None
 
 
 def check_writable(folder: str) -> None:
@@ -59,12 +72,3 @@ def check_writable(folder: str) -> None:
     nearest = path if path.exists() else path.resolve().parent
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ConfigError(f"{folder}: results cannot be written here; a folder with write permission is needed")
-
-
-def check_file(path: Path) -> None:
-    """Check that a configuration file is YAML in UTF-8 of a sane size, before Snakemake reads it.
-
-    Raises:
-        ConfigError: one line that names file and line.
-    """
-    read_yaml(path)

@@ -1,108 +1,67 @@
-"""Read and check the configuration: a mistake is one line that names file, key and what is allowed."""
+"""Load the configuration; a mistake raises ConfigError: one line that names file, key and what is allowed."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from twinbench.config.expansion import expand_sweeps
 from twinbench.config.models import Config, StudyFile
-from twinbench.config.reading import ConfigError, merge, overridden, read_yaml, validate
-from twinbench.config.scratch import ACTIVATION_LABELS, DiscProtocol, Net, PlainTraining, ScratchFile
-from twinbench.config.studies import Study, study_at_scale
-from twinbench.figures.catalog import figures
+from twinbench.config.reading import Reader, read_yaml
+from twinbench.config.resolve import study_at_scale
+from twinbench.config.sweeps import Expansion
+from twinbench.data.dataset import datasets
+from twinbench.spec.fields import Scale
+from twinbench.spec.study import Study
 
-SCALES = ("smoke", "quick", "paper")
-
-
-@dataclass(frozen=True)
-class Scratch:
-    """The from-scratch study at one scale: its file, the nets of the disc, and what applies to them."""
-
-    file: ScratchFile
-    protocol: DiscProtocol
-    nets: dict[str, Net]  # those of the file, then a net a width of the sweep
-    trainings: dict[str, PlainTraining]  # of every net, and of ``digits``
-    pairs: dict[str, int]  # counts a split of the study whose pairs the digit net compares
+FILE = "config/config.yaml"
 
 
-def load_config(raw: dict[str, Any], file: str = "config/config.yaml") -> Config:
-    """Check the workflow's configuration.
-
-    Raises:
-        ConfigError: one line that names file and key.
-    """
-    return validate(Config, raw, file)
+def load_config(raw: dict[str, Any]) -> Config:
+    """Check the workflow's configuration."""
+    reader = Reader(FILE)
+    if "scratch" in raw:
+        reader.refuse("scratch", "is now a study: name disc under studies, or leave it out")
+    return reader.validate(Config, raw)
 
 
 def load_studies(config: Config, folder: Path = Path("config/studies")) -> dict[str, Study]:
-    """Load the studies that the configuration names, at its scale.
-
-    Raises:
-        ConfigError: one line that names file and key.
-    """
-    available = sorted(path.stem for path in folder.glob("*.yaml"))
+    """Load the studies that the configuration names, at its scale; a study's sweeps, where they are on, follow it."""
+    available, reader = sorted(path.stem for path in folder.glob("*.yaml")), Reader(FILE)
+    if (old := folder.parent / "scratch.yaml").exists():
+        Reader(old.as_posix()).refuse("the file", f"is now {folder.as_posix()}/disc.yaml, a study like any other")
+    found = {}
     for name in config.studies:
         if name not in available:
-            raise ConfigError(f"config/config.yaml: studies: unknown study {name!r}; allowed: {', '.join(available)}")
+            reader.refuse("studies", f"unknown study {name!r}; allowed: {', '.join(available)}")
         if config.studies.count(name) > 1:
-            raise ConfigError(f"config/config.yaml: studies: {name!r} is named twice; each study once is allowed")
-    return {name: load_study(folder / f"{name}.yaml", config.scale) for name in config.studies}
+            reader.refuse("studies", f"{name!r} is named twice; each study once is allowed")
+        study, *sweeps = load_study(folder / f"{name}.yaml", config)
+        found |= {study.name: study} | ({sweep.name: sweep for sweep in sweeps} if config.sweeps else {})
+    return found
 
 
-def load_study(path: Path, scale: str) -> Study:
-    """Load one study file at one scale.
+def load_study(path: Path, config: Config) -> list[Study]:
+    """Load one study file: the study at the configuration's scale, then its sweeps."""
+    name, dataset = path.stem, datasets()[config.data.dataset]
+    content = Reader(path.as_posix()).validate(StudyFile, read_yaml(path))
+    if content.task == "pairs" and content.dataset not in (None, dataset.name):
+        Reader(FILE).refuse("data.dataset", f"{dataset.name} is not what {name} is about; allowed: {content.dataset}, "
+                                            "or studies without a dataset of their own")  # fmt: skip
+    reader = Reader(path.as_posix(), dataset if content.task == "pairs" else None)
+    found = {}
+    for scale in get_args(Scale):  # all of them, whichever runs: a mistake is not to wait for the long run
+        study = study_at_scale(reader, name, content, config, scale)
+        sweeps = [Expansion(reader, study, content, sweep, scale).expand() for sweep in content.sweeps]
+        found[scale] = [study, *sweeps]
+    return found[config.scale]
 
-    Raises:
-        ConfigError: one line that names file and key.
+
+def present(studies: dict[str, Study], record: str) -> tuple[dict[str, Study], list[dict[str, str]]]:
+    """Return the studies of a report on what exists, and the cells that it does without.
+
+    Args:
+        studies: all of them, by name.
+        record: path pattern of a cell's record; where there is none, the cell is left out. So is a study or sweep of
+            which nothing exists, and a sweep whose study is.
     """
-    file = path.as_posix()
-    study = validate(StudyFile, read_yaml(path), file)
-    for figure in study.figures:
-        if figure not in figures():
-            raise ConfigError(f"{file}: figures: unknown figure {figure!r}; allowed: {', '.join(sorted(figures()))}")
-        if study.figures.count(figure) > 1:
-            raise ConfigError(f"{file}: figures: {figure!r} is named twice; each figure once is allowed")
-    # All scales are checked, whichever runs: a mistake is not to wait for the long run.
-    return {each: _at_scale(path.stem, study, each, file) for each in SCALES}[scale]
-
-
-def _at_scale(name: str, file: StudyFile, scale: str, path: str) -> Study:
-    study = study_at_scale(name, file, scale, path)
-    return replace(study, sweeps=expand_sweeps(study, scale, path))
-
-
-def load_scratch(config: Config, path: Path = Path("config/scratch.yaml")) -> Scratch:
-    """Load the from-scratch study at the configuration's scale.
-
-    Raises:
-        ConfigError: one line that names file and key.
-    """
-    file = path.as_posix()
-    scratch = validate(ScratchFile, read_yaml(path), file)
-    study = path.parent / "studies" / f"{scratch.digits.study}.yaml"
-    if not study.exists():
-        available = ", ".join(sorted(other.stem for other in study.parent.glob("*.yaml")))
-        raise ConfigError(f"{file}: digits.study: unknown study {scratch.digits.study!r}; allowed: {available}")
-    # All scales are checked, whichever runs: a mistake is not to wait for the long run.
-    return {each: _scratch_at_scale(scratch, each, file, study) for each in SCALES}[config.scale]
-
-
-def _scratch_at_scale(scratch: ScratchFile, scale: str, file: str, study: Path) -> Scratch:
-    changes = scratch.scales.get(scale)
-    override = changes.model_dump(exclude_unset=True) if changes else {}
-    protocol = overridden(DiscProtocol, scratch.protocol, override, "protocol", file, "protocol", scale)
-    base = scratch.nets[scratch.main]
-    nets = dict(scratch.nets)
-    for width in override.get("widths") or scratch.widths:
-        depth = len(base.hidden)
-        label = f"{depth}×{width}, {ACTIVATION_LABELS[base.activation]}"
-        nets[f"width-{width}"] = Net(
-            label=label, hidden=[width] * depth, activation=base.activation, training=base.training
-        )
-    trainings = {}
-    for name, net in {**nets, "digits": scratch.digits}.items():
-        at = "digits.training" if name == "digits" else f"nets.{name}.training" if net.training else "training"
-        own = merge(scratch.training, net.training)
-        trainings[name] = overridden(PlainTraining, own, override, "training", file, at, scale)
-    pairs = load_study(study, scale).protocol.pairs
-    return Scratch(scratch, protocol, nets, trainings, pairs.model_dump())
+    left = {name: study.without_missing(record) for name, study in studies.items()}
+    kept = {n: s for n, s in left.items() if s.models and (not s.swept or left[s.swept.parent].models)}
+    return kept, [cell for study in left.values() for cell in study.missing]

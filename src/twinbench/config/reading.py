@@ -1,22 +1,20 @@
-"""Read and check configuration files: a mistake is one line that names file, key and what is allowed."""
+"""Read and check configuration files; a mistake raises ConfigError: one line with file, key and what is allowed."""
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from twinbench.data.dataset import Dataset
+from twinbench.files import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
 MAX_BYTES = 1_000_000
 KEY = re.compile(r"[a-z0-9_.-]+( \+ [a-z0-9_.-]+)?")  # how our own checks begin: a key, or a sum of two
-
-
-class ConfigError(Exception):
-    """A mistake in the configuration; the message is one line: file, key, what is wrong, what is allowed."""
-
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))  # a key or value may hold line breaks
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
@@ -30,16 +28,6 @@ class UniqueKeyLoader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is named twice", problem_mark=key.start_mark)
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
-
-
-def overridden(
-    model: type[BaseModel], base: dict[str, Any], override: dict[str, Any], section: str, file: str, at: str, scale: str
-) -> Any:
-    """Validate the published section first, then with the scale's changes, so that a mistake names its own place."""
-    published = validate(model, base, file, at)
-    if section not in override:
-        return published
-    return validate(model, merge(base, override[section]), file, f"scales.{scale}.{section}")
 
 
 def merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
@@ -79,19 +67,39 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def validate(model: type[BaseModel], raw: Any, file: str, at: str = "") -> Any:
-    """Return what ``raw`` is as a ``model``.
+@dataclass(frozen=True)
+class Reader:
+    """Turns parts of one file into typed values."""
 
-    Raises:
-        ConfigError: its first mistake, with its key below ``at``.
-    """
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        # An unknown key first: a missing one is often the same key, misspelt.
-        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise ConfigError(f"{file}: {_explain(model, problems[0], at)}{more}") from error
+    file: str  # path for messages
+    dataset: Dataset | None = None  # what the pairs are drawn from; None where the task draws none
+
+    def refuse(self, key: str, reason: str) -> NoReturn:
+        """Raise the mistake of a key."""
+        raise ConfigError(f"{self.file}: {key}: {reason}")
+
+    def validate(self, model: type[M], raw: Any, at: str = "") -> M:
+        """Return what ``raw`` is as a ``model``; of mistakes the first is raised, with its key below ``at``."""
+        try:
+            return model.model_validate(raw, context=self.dataset)
+        except ValidationError as error:
+            # An unknown key first: a missing one is often the same key, misspelt.
+            problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise ConfigError(f"{self.file}: {_explain(model, problems[0], at)}{more}") from error
+
+    def lay(self, model: type[M], *parts: tuple[str, BaseModel | None]) -> M:
+        """Return parts laid over each other, section by section, as a whole ``model``.
+
+        Args:
+            model: what the parts make together.
+            parts: each part's key in the file, and what it says. A mistake is named below the last that says anything.
+        """
+        raw, at = {}, parts[0][0]
+        for key, part in parts:
+            if part and part.model_fields_set:
+                raw, at = merge(raw, part.model_dump(exclude_unset=True)), key
+        return self.validate(model, raw, at)
 
 
 def _explain(model: type[BaseModel], problem: dict[str, Any], at: str) -> str:

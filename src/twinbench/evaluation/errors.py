@@ -1,46 +1,41 @@
 """Which test pairs the models get wrong: counted by their digits, and the hardest with what each model answered."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from twinbench.evaluation.metrics import pair_scores
 from twinbench.evaluation.statistics import select_folds
-from twinbench.files import read_parquet
 
 HARDEST = 12
 ANSWER = ["model", "round", "pair", "left_digit", "right_digit", "target", "answer", "wrong", "certainty",
           "left_predicted", "right_predicted"]  # fmt: skip
 
 
-def reported_answers(predictions: dict[str, Path], answering: dict[str, dict], metrics: pd.DataFrame) -> pd.DataFrame:
+def reported_answers(predictions: pd.DataFrame, answering: dict[str, dict], metrics: pd.DataFrame) -> pd.DataFrame:
     """Return what the models of a study answer on the test pairs, each round with the fold that is reported.
 
     Args:
-        predictions: prediction file of each model.
-        answering: decision and trained heads of each model (`planning.Plan.answering`).
+        predictions: those of the study (`predictions.predict_study`).
+        answering: decision and trained heads of each model (`spec.study.Study.answering`).
         metrics: the study's metrics, by whose validation values the folds are chosen.
 
     Returns:
-        A row a (model, round, pair): the columns of ``ANSWER``. ``answer`` is 1 for left ≤ right, ``certainty`` the
+        A row per (model, round, pair): the columns of ``ANSWER``. ``answer`` is 1 for left ≤ right, ``certainty`` the
         probability that the model gave to its answer; predicted digits are -1 unless the digit head was trained. A
         replica that diverged has no rows.
     """
     folds = select_folds(metrics)[["model", "fold", "round"]]
-    tables = []
-    for model, path in predictions.items():
-        test = read_parquet(path).query("split == 'test'").assign(model=model)
-        tables.append(_answered(test.merge(folds, on=["model", "fold", "round"]), **answering[model]))
-    return pd.concat(tables, ignore_index=True)
+    test = predictions[predictions["split"] == "test"].merge(folds, on=["model", "fold", "round"])
+    answered = [_answered(test[test["model"] == model], **of_model) for model, of_model in answering.items()]
+    return pd.concat(answered, ignore_index=True)
 
 
 def digit_errors(answers: pd.DataFrame, models: list[str]) -> pd.DataFrame:
     """Count each model's test pairs over all rounds, and those answered wrongly, by their digits.
 
-    Returns:
-        model, left_digit, right_digit, pairs, errors: 100 rows a model, also for digits that no pair has.
+    Columns: model, left_digit, right_digit, pairs, errors; 100 rows per model, also for digits that no pair has.
     """
     axes = ["model", "left_digit", "right_digit"]
     counted = answers.groupby(axes)["wrong"].agg(pairs="size", errors="sum")
@@ -49,13 +44,9 @@ def digit_errors(answers: pd.DataFrame, models: list[str]) -> pd.DataFrame:
 
 
 def along_diagonal(errors: pd.DataFrame) -> pd.DataFrame:
-    """Return how much lies on or next to the diagonal, where the digits are equal or one apart.
+    """Return how much of a study's `digit_errors` lies on or next to the diagonal: digits are equal or one apart.
 
-    Args:
-        errors: rows of `digit_errors`, of one study.
-
-    Returns:
-        A row a model, which is the index: ``pairs`` and ``errors`` in all, and ``pairs_there`` and ``errors_there``.
+    A row per model, which is the index: ``pairs`` and ``errors`` in all, and ``pairs_there`` and ``errors_there``.
     """
     near = (errors["left_digit"] - errors["right_digit"]).abs() <= 1
     there = errors[["pairs", "errors"]].where(near, 0).add_suffix("_there")
@@ -63,7 +54,7 @@ def along_diagonal(errors: pd.DataFrame) -> pd.DataFrame:
 
 
 def hardest_pairs(answers: pd.DataFrame, pairs: pd.DataFrame, images: np.ndarray, count: int = HARDEST) -> pd.DataFrame:
-    """Return the test pairs that most models get wrong, a row a (pair, model).
+    """Return the test pairs that most models get wrong, a row per (pair, model).
 
     Rounds are compared only where the same models answered: of the sets of models that share a round, the largest, then
     the one with most rounds. Among pairs that equally many get wrong, the first is the one with the higher mean
@@ -90,10 +81,9 @@ def hardest_pairs(answers: pd.DataFrame, pairs: pd.DataFrame, images: np.ndarray
     ranked.insert(0, "rank", ranked.index + 1)
     for side in ("left", "right"):
         ranked[f"{side}_image"] = [image.ravel().tolist() for image in images[ranked[f"{side}_index"]]]
-    table = ranked.drop(columns="certainty").merge(answers.drop(columns=["wrong", "certainty"]), on=["round", "pair"])
-    columns = ["rank", "round", "pair", "left_index", "right_index", "left_digit", "right_digit", "target", "wrong",
-               "model", "answer", "left_predicted", "right_predicted", "left_image", "right_image"]  # fmt: skip
-    return table[columns]
+    table = ranked.merge(answers.drop(columns=["wrong", "certainty"]), on=["round", "pair"])
+    return table[["rank", "round", "pair", "left_index", "right_index", "left_digit", "right_digit", "target", "wrong",
+                  "model", "answer", "left_predicted", "right_predicted", "left_image", "right_image"]]  # fmt: skip
 
 
 def _answered(test: pd.DataFrame, decision: str, trained: list[str]) -> pd.DataFrame:

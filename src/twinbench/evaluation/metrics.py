@@ -3,47 +3,53 @@
 import numpy as np
 import pandas as pd
 
+from twinbench.decisions import DECISIONS, decide
+from twinbench.tasks.tables import SPLITS
 
-def metrics(predictions: pd.DataFrame, decision: str, weights: dict[str, float]) -> pd.DataFrame:
+LOSSES = {"target": "target_loss", "digits": "digit_loss"}  # metric of each head's loss
+
+
+def metrics(predictions: pd.DataFrame, decision: str, weights: dict[str, float], loss: str) -> pd.DataFrame:
     """Return the metrics of every (fold, round, split) of one model's predictions.
 
     Args:
-        predictions: columns of `predictions.predict_cell`.
-        decision: ``target`` or ``digits``: which of the model's answers counts as its decision.
+        predictions: rows of `predictions.predict_study`.
+        decision: which of the model's answers counts as its decision.
         weights: of the ``target`` and of the ``digits`` loss in the objective.
+        loss: of the target head, ``cross-entropy`` or ``mse``.
 
     Returns:
         Tidy rows: fold, round, split, metric, value. Metrics: ``accuracy`` (of the decision), ``accuracy_target``,
         ``accuracy_digits``, ``accuracy_posterior`` (of each possible decision), ``target_loss`` and ``digit_loss``
-        (cross-entropy in nats; the digit loss adds both sides), ``loss`` (of the objective), ``digit_accuracy``. A
-        metric whose head the model lacks has no row.
+        (cross-entropy in nats, or squared difference; the digit loss adds both sides), ``loss`` (of the objective),
+        ``digit_accuracy``. A metric whose head the model lacks has no row.
     """
-    scored = predictions.assign(**pair_scores(predictions))
-    names = ["accuracy_target", "accuracy_digits", "accuracy_posterior", "target_loss", "digit_loss", "digit_accuracy"]
-    means = scored.groupby(["fold", "round", "split"], sort=True, observed=True)[names].mean()
+    predictions = predictions[predictions["split"].isin(SPLITS)]
+    scores = pair_scores(predictions, loss)
+    means = predictions.assign(**scores).groupby(["fold", "round", "split"], sort=True)[list(scores)].mean()
     means.insert(0, "accuracy", means[f"accuracy_{decision}"])
-    losses = {"target": "target_loss", "digits": "digit_loss"}
-    means["loss"] = sum(weight * means[losses[head]] for head, weight in weights.items() if weight)
+    means["loss"] = sum(weight * means[LOSSES[head]] for head, weight in weights.items() if weight)
     tidy = means.reset_index().melt(["fold", "round", "split"], var_name="metric", value_name="value")
     return tidy.dropna(subset="value").reset_index(drop=True)
 
 
-def pair_scores(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return each metric's value of each pair, NaN where the model lacks the head; a metric is the mean over pairs."""
+def pair_scores(predictions: pd.DataFrame, loss: str = "cross-entropy") -> dict[str, np.ndarray]:
+    """Return each metric's value of each example, NaN where the model lacks the head; a metric is their mean."""
     target = predictions["target"].to_numpy().astype(bool)
-    logit = predictions["target_logit"].to_numpy().astype(float)
-    left, right = (predictions[f"{side}_predicted"].to_numpy() for side in ("left", "right"))
-    posterior = predictions["posterior"].to_numpy().astype(float)
-    named = left >= 0  # -1 stands for "no digit head"
-    right_digits = (left == predictions["left_digit"]).to_numpy() / 2 + (
-        right == predictions["right_digit"]
-    ).to_numpy() / 2
+    columns = {name: predictions[name].to_numpy() for name in ("left_predicted", "right_predicted")}
+    columns |= {name: predictions[name].to_numpy().astype(float) for name in ("target_logit", "posterior")}
+    logit, named = columns["target_logit"], columns["left_predicted"] >= 0  # -1 stands for "no digit head"
+    has_head = {"target": ~np.isnan(logit), "digits": named, "posterior": ~np.isnan(columns["posterior"])}
+    right = {name: np.where(has_head[name], decide(columns, name) == target, np.nan) for name in DECISIONS}
+    # Points of the disc have no digits.
+    right_digits = sum(
+        columns[f"{side}_predicted"] == predictions.get(f"{side}_digit", -1) for side in ("left", "right")
+    )
+    # Cross-entropy is −log sigmoid(±logit), without overflow for large logits.
+    entropy = np.logaddexp(0, np.where(target, -logit, logit))
     return {
-        "accuracy_target": np.where(np.isnan(logit), np.nan, (logit > 0) == target),
-        "accuracy_digits": np.where(named, (left <= right) == target, np.nan),
-        "accuracy_posterior": np.where(np.isnan(posterior), np.nan, (posterior > 0.5) == target),
-        # −log sigmoid(±logit), without overflow for large logits
-        "target_loss": np.logaddexp(0, np.where(target, -logit, logit)),
+        **{f"accuracy_{name}": values for name, values in right.items()},
+        "target_loss": (logit - (2.0 * target - 1)) ** 2 if loss == "mse" else entropy,
         "digit_loss": predictions["left_nll"].to_numpy().astype(float) + predictions["right_nll"].to_numpy(),
-        "digit_accuracy": np.where(named, right_digits, np.nan),
+        "digit_accuracy": np.where(named, right_digits / 2, np.nan),
     }

@@ -1,72 +1,157 @@
-"""Predictions on every pair: what all reported numbers are computed from."""
+"""Predictions on every example: what all reported numbers are computed from."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 
 from twinbench.architectures.catalog import architectures
-from twinbench.data.pairs import SPLITS, assign_splits
-from twinbench.data.tensors import Split, load_splits
-from twinbench.evaluation.columns import TRUTH, complete
-from twinbench.files import DataError, read_tensors
-from twinbench.training.objectives import posterior
+from twinbench.files import REMEDY, DataError, one_line, read_parquet, read_tensors
+from twinbench.spec.fields import CONSTANT
+from twinbench.spec.training import Inputs
+from twinbench.tasks import task_of
+from twinbench.tasks.tables import assign_splits, take_first
+from twinbench.tasks.tensors import Split, load_splits
+from twinbench.training.objectives import answers, posterior
+from twinbench.training.record import Record
 from twinbench.training.replicas import EVALUATION_BATCH
 from twinbench.training.tuned import tune
 
 
-def predict_cell(
-    cell: dict, *, fold: str, digits: Path, pairs: pd.DataFrame, weights: Path, record: Path
-) -> pd.DataFrame:
-    """Return the predictions of one training job's replicas on all their pairs.
+def predict_study(
+    models: dict[str, dict[str, Any]], folds: list[str], *, records: list[str], weights: list[str],
+    examples: list[str], images: str | None,
+) -> pd.DataFrame:  # fmt: skip
+    """Return the predictions of all models of a study and of its constant baseline.
 
     Args:
-        cell: architecture and options.
-        fold, digits, pairs: as the training job had them.
-        weights, record: what the training job wrote.
+        models: inputs, architecture and options of each model (`spec.study.Study.predicted`).
+        folds: the study's folds.
+        records, weights: what the training jobs wrote, in any order: the files name their cells.
+        examples: tables of all rounds (`tasks.draw`).
+        images: pooled images; None for the disc.
 
     Returns:
-        A row a pair of every round that did not diverge: the columns of `columns.TRUTH`, fold, and those of
-        `columns.complete`.
+        A row per example of every round that did not diverge: model, the task's ``TRUTH``, fold, and the columns of
+        `complete`. The models follow each other in the order of ``models``, the baseline last.
+
+    Raises:
+        DataError: a file is missing or damaged, or a cell has no weights.
     """
-    stacked = read_tensors(weights)
-    ended = json.loads(record.read_text(encoding="utf-8"))["rounds"]
-    model = tune(architectures()[cell["architecture"]].build(**cell["options"])).eval()
+    table = pd.concat(map(read_parquet, examples), ignore_index=True)
+    pooled = read_tensors(images) if images else {}
+    of_cells = {_cell_of(path): path for path in weights}
+    order, predicted = list(models), []
+    for record in sorted(map(Record.read, records), key=lambda record: order.index(record.model)):
+        rounds = [ended.round for ended in record.rounds]
+        key = (record.model, record.fold, ",".join(map(str, rounds)))
+        if key not in of_cells:
+            raise DataError(f"{record.study}: model {key[0]}, fold {key[1]}, rounds {key[2]}: no weights")
+        rows = table[table["round"].isin(rounds)]
+        of_cell = predict_cell(models[record.model], record, rows, pooled, of_cells[key])
+        predicted.append(of_cell.assign(model=record.model))
+    task = models[order[0]]["inputs"]["task"]
+    predicted += [predict_majority(task, table, fold).assign(model=CONSTANT) for fold in folds]
+    joined = pd.concat(predicted, ignore_index=True)
+    return joined[["model", *joined.columns.drop("model")]]
+
+
+def _cell_of(weights: str) -> tuple[str, ...]:
+    """Return model, fold and rounds of the cell that a file of weights names."""
+    try:
+        with safe_open(weights, "pt") as file:
+            names = file.metadata() or {}
+            return tuple(names[key] for key in ("model", "fold", "rounds"))
+    except (OSError, SafetensorError, KeyError) as error:
+        raise DataError(f"{weights}: not a whole file of weights ({one_line(error)}); {REMEDY}") from error
+
+
+def predict_cell(
+    model: dict[str, Any], record: Record, table: pd.DataFrame, images: dict[str, Tensor], weights: str | Path
+) -> pd.DataFrame:
+    """Return the predictions of one training job's replicas on all their examples.
+
+    Args:
+        model: inputs, architecture and options.
+        record: how the job went.
+        table: examples of its rounds.
+        images: pooled images by part; empty for the disc.
+        weights: what the job wrote.
+
+    Raises:
+        DataError: the weights are damaged, or not finite though their training was.
+    """
+    inputs, task = Inputs(**model["inputs"]), task_of(model["inputs"]["task"])
+    stacked, net = read_tensors(weights), tune(architectures()[model["architecture"]].build(**model["options"])).eval()
+    assigned = take_first(assign_splits(table, record.fold), task.NUMBER, inputs.train_pairs)
+    data = load_splits(inputs, images, table, record.fold, torch.device("cpu"))
     tables = []
-    data = load_splits(digits, pairs, fold, torch.device("cpu"))
-    assigned = assign_splits(pairs, fold)
-    for replica, (round_, splits) in enumerate(data.items()):
-        if ended[replica]["status"] != "ok":
+    for replica, ended in enumerate(record.rounds):
+        if ended.status != "ok":
             continue
-        for name, tensor in stacked.items():
-            if not tensor[replica].isfinite().all():
-                raise DataError(f"{weights}: tensor {name} of round {round_} is not finite, though its training was")
-        model.load_state_dict({name: tensor[replica] for name, tensor in stacked.items()})
-        for name in SPLITS:
-            if name in splits:
-                truth = assigned.loc[(assigned["round"] == round_) & (assigned["split"] == name), TRUTH]
-                tables.append(truth.assign(fold=fold, **predict(model, splits[name])))
+        tensors = {name: tensor[replica] for name, tensor in stacked.items()}
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                where = f"{weights}: tensor {name} of round {ended.round}"
+                raise DataError(f"{where} is not finite, though its training was")
+        net.load_state_dict(tensors)
+        for name, split in data[ended.round].items():
+            truth = assigned.loc[(assigned["round"] == ended.round) & (assigned["split"] == name), task.TRUTH]
+            tables.append(truth.assign(fold=record.fold, **predict(net, split)))
     if not tables:  # every replica diverged: no row, but the same columns
-        return assigned.loc[[], TRUTH].assign(fold=fold, **complete({}, 0))
+        return assigned.loc[[], task.TRUTH].assign(fold=record.fold, **complete({}, 0))
     return pd.concat(tables, ignore_index=True)
 
 
 @torch.inference_mode()
-def predict(model: torch.nn.Module, split: Split) -> dict[str, np.ndarray]:
+def predict(model: nn.Module, split: Split) -> dict[str, np.ndarray]:
     """Return the prediction columns of one model on one split, each (N,)."""
     batches = []
-    for pairs, _, digits in split.batches(EVALUATION_BATCH):
-        heads = model(pairs)
-        columns = {}
-        if "target" in heads:
-            columns["target_logit"] = heads["target"][:, 1] - heads["target"][:, 0]
+    for inputs, _, digits in split.batches(EVALUATION_BATCH):
+        heads = model(inputs)
+        columns = answers(heads)
         if "digits" in heads:
-            predicted = heads["digits"].argmax(-1).to(torch.int8)
             nll = -heads["digits"].log_softmax(-1).gather(-1, digits.unsqueeze(-1)).squeeze(-1)
-            columns |= {"left_predicted": predicted[:, 0], "right_predicted": predicted[:, 1]}
             columns |= {"left_nll": nll[:, 0], "right_nll": nll[:, 1], "posterior": posterior(heads)}
         batches.append(columns)
     joined = {name: torch.cat([batch[name] for batch in batches]).numpy() for name in batches[0]}
     return complete(joined, len(split.target))
+
+
+def predict_majority(task: str, table: pd.DataFrame, fold: str) -> pd.DataFrame:
+    """Return the constant baseline's predictions: the training split's share of yes, whatever the inputs show.
+
+    The majority class is the sign of the constant logit.
+    """
+    tables = []
+    for _, rows in assign_splits(table, fold).groupby("round"):
+        targets = rows.loc[rows["split"] == "train", "target"]
+        # A tiny split may hold one class only; half an example of the other keeps the logit finite.
+        share = targets.mean().clip(0.5 / len(targets), 1 - 0.5 / len(targets))
+        logit = np.float32(np.log(share) - np.log1p(-share))
+        columns = complete({"target_logit": np.full(len(rows), logit)}, len(rows))
+        tables.append(rows[task_of(task).TRUTH].assign(fold=fold, **columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def complete(columns: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    """Add the columns of the heads that a model lacks, so that all models have the same.
+
+    Args:
+        columns: those that the model has, each (count,): ``target_logit`` (logit of yes, or the one output);
+            ``left_predicted``, ``right_predicted`` (digits), ``left_nll``, ``right_nll`` (negative log-likelihood of
+            the true digit, nats) and ``posterior`` (probability of left ≤ right that the two digit posteriors imply).
+        count: number of examples.
+
+    Returns:
+        All six; NaN, or -1 for a digit, where the model has no such head.
+    """
+    nan, none = np.full(count, np.nan, np.float32), np.full(count, -1, np.int8)
+    return {
+        "target_logit": nan, "left_predicted": none, "right_predicted": none,
+        "left_nll": nan, "right_nll": nan, "posterior": nan,
+    } | columns  # fmt: skip

@@ -3,11 +3,8 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from scipy import stats
-
-from twinbench.config.fields import RATES
 
 
 @dataclass(frozen=True)
@@ -27,23 +24,17 @@ class Summary:
         std = 0.0 if constant else float(values.std(ddof=1))
         return cls(float(values.mean()), std, len(values))
 
-    def confidence_interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Return Student's interval for the mean: mean ± t · std / √n; NaN for fewer than two values."""
-        if self.n < 2:
-            return math.nan, math.nan
-        half = stats.t.ppf((1 + confidence) / 2, self.n - 1) * self.std / math.sqrt(self.n)
-        return self.mean - half, self.mean + half
+    def confidence_interval(self) -> tuple[float, float]:
+        """Return Student's 95 % interval for the mean: mean ± t · std / √n; NaN for fewer than two values."""
+        return self.prediction_interval(of=math.inf)
 
-    def prediction_interval(
-        self, of: int = 1, confidence: float = 0.95, freedom: int | None = None, noise: float = 0.0
-    ) -> tuple[float, float]:
-        """Return the interval in which the mean of ``of`` more values falls with that confidence, if they are normal.
+    def prediction_interval(self, of: float = 1, freedom: int | None = None, noise: float = 0.0) -> tuple[float, float]:
+        """Return the interval in which the mean of ``of`` more values falls in 95 % of cases, if they are normal.
 
         mean ± t · √(std² · (1/of + 1/n) + noise), t being Student's quantile.
 
         Args:
             of: number of new values that are averaged.
-            confidence: the probability.
             freedom: degrees of freedom of the deviation; n − 1 where None. NaN comes back for fewer than one.
             noise: variance of what the deviation does not hold.
         """
@@ -51,17 +42,8 @@ class Summary:
         if freedom < 1:
             return math.nan, math.nan
         variance = self.std**2 * (1 / of + 1 / self.n) + noise
-        half = stats.t.ppf((1 + confidence) / 2, freedom) * math.sqrt(variance)
+        half = stats.t.ppf(0.975, freedom) * math.sqrt(variance)
         return self.mean - half, self.mean + half
-
-
-def possible(interval: tuple[float, float], metric: str) -> tuple[float, float]:
-    """Return an interval cut to what the metric can be: a share from 0 to 1, a loss from 0 on; NaN stays.
-
-    Student's distribution, which the intervals of this module come from, knows no such ends.
-    """
-    low, high = np.clip(interval, 0.0, 1.0 if metric in RATES else np.inf)
-    return float(low), float(high)
 
 
 def select_folds(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -71,14 +53,12 @@ def select_folds(metrics: pd.DataFrame) -> pd.DataFrame:
     Test metrics play no part.
     """
     keys = ["study", "model", "round"]
-    validation = metrics[(metrics["split"] == "validation") & metrics["metric"].isin(["accuracy", "loss"])]
+    validation = metrics[metrics["split"] == "validation"]
     wide = validation.pivot(index=[*keys, "fold"], columns="metric", values="value")
-    wide = wide.reindex(columns=["accuracy", "loss"]).reset_index()
-    wide = wide.assign(number=wide["fold"].where(wide["fold"] != "all", "0").astype(int))
-    best = wide.sort_values(["accuracy", "loss", "number"], ascending=[False, True, True]).groupby(keys).head(1)
-    others = metrics.loc[metrics["fold"] == "all", [*keys, "fold"]].drop_duplicates()
-    chosen = pd.concat([best[[*keys, "fold"]], others]).drop_duplicates(keys)
-    return chosen.sort_values(keys).reset_index(drop=True)
+    folds = metrics[[*keys, "fold"]].drop_duplicates().join(wide.reindex(columns=["accuracy", "loss"]), [*keys, "fold"])
+    folds["number"] = pd.to_numeric(folds["fold"], errors="coerce")  # NaN of ``all``, which is alone
+    best = folds.sort_values(["accuracy", "loss", "number"], ascending=[False, True, True]).drop_duplicates(keys)
+    return best[[*keys, "fold"]].sort_values(keys).reset_index(drop=True)
 
 
 def reported(metrics: pd.DataFrame) -> pd.DataFrame:

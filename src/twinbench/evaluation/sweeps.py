@@ -1,106 +1,76 @@
-"""Sweeps: every point's values as tidy rows, the best setting, and whether it is the report's.
+"""Sweeps: every setting's values over its rounds, the best setting, and whether it is the report's."""
 
-The values are those of the training histories, at the epoch whose weights were kept; predictions would give the same
-ones and take each point another job.
-"""
-
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from twinbench.evaluation.statistics import Summary
-from twinbench.evaluation.verdicts import FEWEST, MEASURED, as_quantity, is_smaller
-from twinbench.files import read_parquet
+from twinbench.evaluation.verdicts import FEWEST, is_smaller
+from twinbench.metric import METRICS
+from twinbench.spec.study import Study, Swept
 
-AXES = ("x", "y")
 
+def sweep_table(metric: str, metrics: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per (setting, round, split) of a sweep, from its metrics and cells, as of any study.
 
-def sweep_table(
-    sweeps: dict[str, dict], cells: list[dict[str, str]], records: list[Path], histories: list[Path]
-) -> pd.DataFrame:
-    """Return a row a (point, round, split) of a study's sweeps.
-
-    Args:
-        sweeps: metric, axes and points of each (`planning.Plan.sweep_tables`).
-        cells: study (``<study>.<sweep>``), model (the point), fold and rounds of every training job.
-        records, histories: what the training jobs wrote.
-
-    Returns:
-        study, sweep, point, x_axis, x_value, y_axis, y_value (text, y empty where there is one axis), round, split,
-        metric, value (NaN where the training diverged or the value is not finite), train_seconds, status, reason.
+    Columns: setting, round, split, value of the sweep's metric (NaN where the training diverged or the value is not
+    finite), train_seconds, status.
     """
-    tables = []
-    for cell, record, history in zip(cells, records, histories, strict=True):
-        swept = sweeps[cell["study"]]
-        study, _, sweep = cell["study"].partition(".")
-        ended = pd.DataFrame(json.loads(record.read_text(encoding="utf-8"))["rounds"])
-        # A training that diverged, or never had a finite validation loss, kept no epoch: its last one stands for it.
-        whole = (ended["status"] == "ok") & (ended["best_epoch"] > 0)
-        ended["epoch"] = ended["best_epoch"].where(whole, ended["epochs"])
-        kept = read_parquet(history).merge(ended, on=["round", "epoch"])
-        values = as_quantity(kept[MEASURED[swept["metric"]]], swept["metric"])
-        names = {"study": study, "sweep": sweep, "point": cell["model"]}
-        for axis, path, value in zip(AXES, [*swept["axes"], ""], [*swept["points"][cell["model"]], ""], strict=False):
-            names |= {f"{axis}_axis": path, f"{axis}_value": value}
-        tables.append(
-            kept[["round", "split"]].assign(
-                **names,
-                metric=swept["metric"],
-                value=values.where((kept["status"] == "ok") & np.isfinite(values)),
-                **kept[["train_seconds", "status", "reason"]],
-            )
-        )
-    columns = ["study", "sweep", "point", *(f"{axis}_{part}" for axis in AXES for part in ("axis", "value")), "round",
-               "split", "metric", "value", "train_seconds", "status", "reason"]  # fmt: skip
-    return pd.concat(tables, ignore_index=True)[columns]
+    found = METRICS[metric]
+    rows = metrics[metrics["metric"] == found.column]
+    # Every training has all splits, also one that diverged and so has no value.
+    splits = pd.DataFrame({"split": metrics["split"].unique()})
+    table = cells[["model", "round", "train_seconds", "status"]].merge(splits, how="cross")
+    table = table.merge(rows[["model", "round", "split", "value"]], on=["model", "round", "split"], how="left")
+    values = found.of(table["value"])
+    table["value"] = values.where((table["status"] == "ok") & np.isfinite(values))
+    return table.rename(columns={"model": "setting"})
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One point of a sweep over its rounds."""
+    """One setting of a sweep over its rounds."""
 
-    point: str
+    name: str
     diverged: int  # rounds that did, or that have no finite value
     # Over the other rounds:
     values: dict[str, Summary]  # split → of the metric
-    seconds: Summary  # of training a round
+    seconds: Summary  # of training per round
 
 
 def settings(table: pd.DataFrame) -> dict[str, Setting]:
-    """Return every point of one sweep's rows by name, in their order."""
+    """Return every setting of a sweep's table (`sweep_table`) by name, in their order."""
     found = {}
-    for point, rows in table.groupby("point", sort=False):
-        rounds = rows.groupby("round").agg(
-            value=("value", lambda values: values.sum(skipna=False)), seconds=("train_seconds", "first")
-        )
-        lost = rounds["value"].isna()
-        found[point] = Setting(
-            point,
-            int(lost.sum()),
-            {split: Summary.of(of_split["value"]) for split, of_split in rows.groupby("split", sort=False)},
-            Summary.of(rounds.loc[~lost, "seconds"]),
-        )
+    for name, rows in table.groupby("setting", sort=False):
+        values = rows.pivot(index="round", columns="split", values="value")
+        seconds = rows.groupby("round")["train_seconds"].first()
+        ended = values.notna().all(axis="columns")
+        summaries = {split: Summary.of(values[split]) for split in values}
+        found[name] = Setting(name, int((~ended).sum()), summaries, Summary.of(seconds[ended]))
     return found
 
 
 def best_setting(found: dict[str, Setting], metric: str, among: list[str] | None = None) -> Setting | None:
-    """Return the point with the best mean on the validation pairs; the first of equals.
+    """Return the setting, of all or ``among`` some, with the best mean on the validation pairs; the first of equals.
 
-    A point of which a round diverged is not chosen: None comes back if every one has. Test pairs play no part.
-
-    Args:
-        found: those of `settings`.
-        metric: that of the sweep; more is better for an accuracy, less for all others.
-        among: names of the points to choose from; None for all.
+    A setting of which a round diverged is not chosen: None comes back if every one has. Test pairs play no part.
     """
-    sign = -1 if metric == "accuracy" else 1
-    names = list(found) if among is None else [point for point in among if point in found]
-    whole = [found[point] for point in names if not found[point].diverged]
-    means = [sign * setting.values["validation"].mean for setting in whole]
-    return whole[int(np.argmin(means))] if whole else None
+    whole = [one for name, one in found.items() if not one.diverged and (among is None or name in among)]
+    best_of = max if METRICS[metric].higher_is_better else min
+    return best_of(whole, key=lambda setting: setting.values["validation"].mean, default=None)
+
+
+class SweepResults:
+    """What report and figures show of a sweep, computed of its tables."""
+
+    def __init__(self, swept: Swept, metrics: pd.DataFrame, cells: pd.DataFrame) -> None:
+        self.swept = swept
+        self.metric = METRICS[swept.metric]
+        self.table = sweep_table(swept.metric, metrics, cells)  # a row per setting, round and split
+        self.rounds = self.table["round"].nunique()
+        self.found = settings(self.table)  # every setting over its rounds, by name
+        self.best = best_setting(self.found, swept.metric)  # by the validation pairs; None if every one diverged
 
 
 @dataclass(frozen=True)
@@ -109,38 +79,34 @@ class Agreement:
 
     word: str  # agrees, differs or no verdict
     reason: str
-    theirs: Setting | None = None  # the best of the points that the report's conclusion names
+    theirs: Setting | None = None  # the best of the settings that the report's conclusion names
 
 
-def agreement(table: pd.DataFrame, swept: dict) -> Agreement:
-    """Compare the report's conclusion with our best setting.
+def agreement(table: pd.DataFrame, study: Study) -> Agreement:
+    """Compare the report's conclusion with our best setting, by a sweep's `sweep_table`.
 
     They agree if the 95 % interval (Student's) of the paired differences, round by round on the validation pairs,
     between the report's setting and our best one holds 0. Where the conclusion names one of two axes, the best of its
-    points is taken. No verdict is given on a smaller protocol, on fewer rounds than other verdicts need, or where
+    settings is taken. No verdict is given on a smaller protocol, on fewer rounds than other verdicts need, or where
     trainings are missing, as in a partial report.
-
-    Args:
-        table: one sweep's rows.
-        swept: metric, points, claimed, protocol and reduced of that sweep (`planning.Plan.sweep`).
     """
-    found = settings(table)
-    best = best_setting(found, swept["metric"])
-    theirs = best_setting(found, swept["metric"], swept["claimed"])
-    if is_smaller(swept["reduced"]):
+    found, swept, rounds = settings(table), study.swept, study.protocol.rounds
+    best = best_setting(found, swept.metric)
+    theirs = best_setting(found, swept.metric, swept.claimed)
+    if is_smaller(study):
         return Agreement("no verdict", "smaller protocol", theirs)
-    if swept["protocol"]["rounds"] < FEWEST:
+    if rounds < FEWEST:
         return Agreement("no verdict", "too few rounds", theirs)
-    if len(table.drop_duplicates(["point", "round"])) < len(swept["points"]) * swept["protocol"]["rounds"]:
+    if len(table.drop_duplicates(["setting", "round"])) < len(swept.settings) * rounds:
         return Agreement("no verdict", "trainings are missing", theirs)
     if best is None:
         return Agreement("no verdict", "every setting diverged")
     if theirs is None:
         return Agreement("differs", "the report's setting diverged")
-    if theirs.point == best.point:
+    if theirs.name == best.name:
         return Agreement("agrees", "the same setting", theirs)
-    rows = table[table["split"] == "validation"].pivot(index="round", columns="point", values="value")
-    low, high = Summary.of(rows[theirs.point] - rows[best.point]).confidence_interval()
+    rows = table[table["split"] == "validation"].pivot(index="round", columns="setting", values="value")
+    low, high = Summary.of(rows[theirs.name] - rows[best.name]).confidence_interval()
     if low <= 0 <= high:
         return Agreement("agrees", "the difference from our best is not significant", theirs)
     return Agreement("differs", "the report's setting is significantly worse than our best", theirs)

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from twinbench.config.fields import RATES
-from twinbench.evaluation.statistics import Summary, possible, reported
+from twinbench.evaluation.statistics import Summary, reported
+from twinbench.metric import METRICS
+from twinbench.spec.model import PublishedValue
+from twinbench.spec.study import Study
 
-# How a published quantity is named in metrics.parquet; an error is 1 − the accuracy.
-MEASURED = {
-    "accuracy": "accuracy", "error": "accuracy", "digit_error": "digit_accuracy", "loss": "loss",
-    "target_loss": "target_loss",
-}  # fmt: skip
 # With fewer values, Student's quantile makes any published number fit.
 FEWEST = 5
 
@@ -30,13 +27,12 @@ class Verdict:
 class Measured:
     """One study's results, as comparisons with published numbers need them."""
 
+    study: Study
     metrics: pd.DataFrame  # study, model, fold, round, split, metric, value of every fold
-    cells: pd.DataFrame  # a row a training
-    protocol: dict  # pairs, rounds, folds, fixed_data
-    smaller: bool  # whether a scale has changed more of the published protocol than the number of rounds
+    cells: pd.DataFrame  # a row per training
 
     def values(self, model: str, metric: str, split: str) -> pd.Series:
-        """Return our values of a published quantity, one a round.
+        """Return our values of a metric, one per round.
 
         Under cross-validation, training and test values are those of the selected fold; validation values are those of
         every fold, as the reports give mean and deviation over the folds. Seconds add up a round's trainings.
@@ -47,55 +43,53 @@ class Measured:
         rows = self.metrics if split == "validation" else reported(self.metrics)
         return self._of(rows, model, metric, split)
 
-    def judge(self, model: str, published: dict) -> Verdict:
-        """Compare a published value (`config.models.PublishedValue`) with ours.
+    def summary(self, model: str, metric: str, split: str) -> Summary:
+        """Return mean and deviation of `values`."""
+        return Summary.of(self.values(model, metric, split))
+
+    def judge(self, model: str, published: PublishedValue) -> Verdict:
+        """Compare a published value with ours.
 
         The interval is that of `Summary.prediction_interval` for the mean of as many rounds as were published. Where
         the rounds share their pairs, or where they are too few and the deviation is that of the folds, that holds no
         sampling noise of test pairs, ours or theirs: 2·p·(1 − p)/N is added for a share p of N pairs (or 2N digits).
         """
-        metric, split = published["metric"], published["split"]
-        ours = Summary.of(self.values(model, metric, split))
+        metric, split = METRICS[published.metric], published.split
+        ours = self.summary(model, metric.name, split)
         if not ours.n:
             return Verdict("not comparable", "no result of ours")
-        if metric == "seconds":
+        if metric.name == "seconds":
             return Verdict("not comparable", "other hardware")
-        if self.smaller:
+        if is_smaller(self.study):
             return Verdict("not comparable", "smaller protocol")
-        spread, shared_pairs = ours, self.protocol["fixed_data"]
+        spread, shared_pairs = ours, self.study.protocol.fixed_data
         if ours.n < FEWEST:
-            spread, shared_pairs = Summary.of(self._of(self.metrics, model, metric, split)), True
+            spread, shared_pairs = Summary.of(self._of(self.metrics, model, metric.name, split)), True
         if spread.n < FEWEST:
             return Verdict("not comparable", "too few rounds")
-        if shared_pairs and metric not in RATES:
+        if shared_pairs and not metric.share:
             return Verdict("not comparable", "one set of pairs")
-        noise = 2 * ours.mean * (1 - ours.mean) / self._sampled(metric, split) if shared_pairs else 0.0
+        noise = 2 * ours.mean * (1 - ours.mean) / self._sampled(metric.name, split) if shared_pairs else 0.0
         # With the folds' deviation, ours is still the mean of ours.n values.
-        interval = Summary(ours.mean, spread.std, ours.n).prediction_interval(
-            of=published["n"], freedom=spread.n - 1, noise=noise
-        )
-        interval = possible(interval, metric)
-        if published["value"] > interval[1]:
-            return Verdict("lower", interval=interval)
-        return Verdict("higher" if published["value"] < interval[0] else "reproduced", interval=interval)
+        around = Summary(ours.mean, spread.std, ours.n)
+        interval = around.prediction_interval(of=published.n, freedom=spread.n - 1, noise=noise)
+        low, high = metric.possible(interval)
+        word = "lower" if published.value > high else "higher" if published.value < low else "reproduced"
+        return Verdict(word, interval=(low, high))
 
     def _sampled(self, metric: str, split: str) -> int:
         """Return how many pairs, or digits, a share of a split is taken of."""
-        pairs = self.protocol["pairs"]
-        folds = self.protocol["folds"]
-        count = pairs["train"] // folds if split == "validation" and folds else pairs[split]
-        return 2 * count if metric == "digit_error" else count
+        pairs, folds = self.study.protocol.pairs, self.study.protocol.folds
+        count = pairs.train // folds if split == "validation" and folds else getattr(pairs, split)
+        return 2 * count if METRICS[metric].head == "digits" else count
 
     def _of(self, rows: pd.DataFrame, model: str, metric: str, split: str) -> pd.Series:
-        chosen = (rows["model"] == model) & (rows["split"] == split) & (rows["metric"] == MEASURED[metric])
-        return as_quantity(rows.loc[chosen, "value"], metric)
+        found = METRICS[metric]
+        chosen = (rows["model"] == model) & (rows["split"] == split) & (rows["metric"] == found.column)
+        return found.of(rows.loc[chosen, "value"])
 
 
-def as_quantity(values: pd.Series, metric: str) -> pd.Series:
-    """Return values of ``MEASURED[metric]`` as the quantity itself: an error is 1 − the accuracy."""
-    return 1 - values if metric in ("error", "digit_error") else values
-
-
-def is_smaller(reduced: dict) -> bool:
-    """Return whether a scale changes more than the number of rounds, so that its values and published ones differ."""
+def is_smaller(study: Study) -> bool:
+    """Return whether the scale changes more than the number of rounds: then ours and published values differ."""
+    reduced = study.reduced
     return bool(reduced.keys() - {"protocol"} or reduced.get("protocol", {}).keys() - {"rounds"})

@@ -1,34 +1,75 @@
-"""What figures there are, read from their source: planning a DAG must not import matplotlib."""
+"""What figures there are, read from their source: planning a DAG must not import matplotlib.
+
+A figure is a module that defines ``draw(results, path)``. Its docstring is the caption, ``TABLES`` names the tables of
+the study that it draws from, ``TASK`` and ``NEEDS`` say which studies can have it.
+"""
 
 import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from twinbench.files import ConfigError
+from twinbench.spec.study import Study
+
 FOLDER = Path(__file__).parent
+NEEDS = {  # what a figure may need of a study: how to tell, and what a message says
+    "folds": (lambda study: study.protocol.folds, "protocol.folds; any other is allowed"),
+    "changing objective": (
+        lambda study: any(model.objective.varies for model in study.models.values()),
+        "a model whose objective changes from epoch to epoch",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What a figure's module declares."""
+
+    caption: str
+    tables: tuple[str, ...]  # of the study: metrics, cells, history, errors, hardest or predictions
+    task: str | None = None  # the only task that it is about; None: any
+    needs: str | None = None  # a key of `NEEDS`, or "sweep", whose figures no other study can have
 
 
 @cache
-def figures() -> dict[str, str]:
-    """Return the caption of every figure that a study can name: a module that defines ``draw``, and its docstring."""
-    return _captions("draw")
-
-
-@cache
-def captions() -> dict[str, str]:
-    """Return the caption of every figure, those of sweeps and the one over all studies included."""
-    return figures() | _captions("draw_overview") | _captions("draw_sweep")
-
-
-@cache
-def disc_captions() -> dict[str, str]:
-    """Return the caption of every figure of the from-scratch study: a module that defines ``draw_disc``."""
-    return _captions("draw_disc")
-
-
-def _captions(function: str) -> dict[str, str]:
+def figures() -> dict[str, Figure]:
+    """Return every figure that a study or a sweep can have, by name."""
     found = {}
     for path in sorted(FOLDER.glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        if any(isinstance(node, ast.FunctionDef) and node.name == function for node in tree.body):
-            found[path.stem] = " ".join(ast.get_docstring(tree).split())
+        if any(isinstance(node, ast.FunctionDef) and node.name == "draw" for node in tree.body):
+            declared = {
+                node.targets[0].id: ast.literal_eval(node.value)
+                for node in tree.body
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("TABLES", "TASK", "NEEDS")
+            }
+            caption = " ".join(ast.get_docstring(tree).split())
+            found[path.stem] = Figure(caption, declared["TABLES"], declared.get("TASK"), declared.get("NEEDS"))
     return found
+
+
+def captions() -> dict[str, str]:
+    """Return the caption of every figure by name, that of the overview of all studies too."""
+    overview = ast.get_docstring(ast.parse((FOLDER / "overview.py").read_text(encoding="utf-8")))
+    return {name: figure.caption for name, figure in figures().items()} | {"overview": " ".join(overview.split())}
+
+
+def check_figures(studies: Iterable[Study]) -> None:
+    """Check that the studies can have the figures that they name.
+
+    Raises:
+        ConfigError: one line that names file and figure.
+    """
+    for study in studies:
+        of_task = {name: figure for name, figure in figures().items() if figure.task in (None, study.task)}
+        fitting = {name: figure for name, figure in of_task.items() if (figure.needs == "sweep") == bool(study.swept)}
+        for name in study.figures:
+            if name not in fitting:
+                allowed = ", ".join(fitting)
+                raise ConfigError(f"{study.file}: figures: unknown figure {name!r}; allowed: {allowed}")
+            if study.figures.count(name) > 1:
+                raise ConfigError(f"{study.file}: figures: {name!r} is named twice; each figure once is allowed")
+            if (need := NEEDS.get(fitting[name].needs)) and not need[0](study):
+                raise ConfigError(f"{study.file}: figures: {name!r} needs {need[1]}")

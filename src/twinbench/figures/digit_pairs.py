@@ -17,16 +17,15 @@ from matplotlib.ticker import PercentFormatter
 from twinbench.evaluation.errors import along_diagonal
 from twinbench.figures.style import FLOOR, StudyResults, new_figure, save
 
-DIGITS = range(10)
+TABLES = ("errors",)
+TASK = "pairs"
 
 
 def draw(results: StudyResults, path: Path) -> None:
-    """Draw a heat map a trained model, and the counts."""
-    models = [model for model in results.labels if model != "constant"]
-    errors, pairs = (_squares(results.errors, column) for column in ("errors", "pairs"))
-    # Of a combination without pairs, NaN: it is left out of the map.
-    rates = {model: errors[model] / np.where(pairs[model] > 0, pairs[model], np.nan) for model in models}
-    highest = max(0.01, *(np.nan_to_num(rate).max() for rate in rates.values()))
+    """Draw a heat map per trained model, and the counts."""
+    models = results.models
+    table = results.errors.set_index(["model", "left_digit", "right_digit"])
+    rates = table["errors"] / table["pairs"]  # NaN of a combination without pairs: it is left out of the map
     columns = 3 if len(models) < 6 else 4
     rows = -(-(len(models) + 1) // columns)
     figure = new_figure(2.3 * columns + 0.7, 2.65 * rows)
@@ -34,26 +33,18 @@ def draw(results: StudyResults, path: Path) -> None:
     panels = grid.ravel()
     shares = along_diagonal(results.errors)
     for model, panel in zip(models, panels, strict=False):
-        image = panel.imshow(rates[model], cmap="magma_r", vmin=0, vmax=highest)
+        image = panel.imshow(rates[model].unstack(), cmap="magma_r", vmin=0, vmax=max(0.01, rates.max()))
         panel.patch.set(facecolor="#EEEEEE", edgecolor=FLOOR, hatch="/////", linewidth=0)
-        _outline(panel)
-        _label(panel, f"{fill(results.labels[model], 34)}\n{_share_text(shares.loc[model])}")
+        _frame(panel, f"{fill(results.labels[model], 34)}\n{_share_text(shares.loc[model])}")
     for panel in panels[len(models) + 1 :]:
         panel.set_visible(False)
-    _count(panels[len(models)], max(pairs.values(), key=np.sum))
+    most = table["pairs"].groupby("model").sum().idxmax()
+    _count(panels[len(models)], table["pairs"][most].unstack().to_numpy())
     for panel in grid[:, 0]:
         panel.set_ylabel("left digit", fontsize=8)
     bar = figure.colorbar(image, ax=panels, shrink=0.8, aspect=35, format=PercentFormatter(1.0, 0))
     bar.set_label("pairs answered wrongly")
     save(figure, path)
-
-
-def _squares(errors: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
-    """Return a column of each model as left × right digit, (10, 10)."""
-    return {
-        model: rows.pivot(index="left_digit", columns="right_digit", values=column).to_numpy()
-        for model, rows in errors.groupby("model")
-    }
 
 
 def _share_text(shares: pd.Series) -> str:
@@ -67,22 +58,16 @@ def _count(panel: Axes, pairs: np.ndarray) -> None:
     panel.imshow(np.zeros_like(pairs), cmap="Greys")
     for (left, right), count in np.ndenumerate(pairs):
         panel.text(right, left, str(count), ha="center", va="center", fontsize=5.5)
-    _outline(panel)
-    _label(panel, "test pairs")
+    _frame(panel, "test pairs")
 
 
-def _outline(panel: Axes) -> None:
-    """Draw the border of the diagonal and what is next to it."""
+def _frame(panel: Axes, title: str) -> None:
+    """Label the digits, and draw the border of the diagonal and what is next to it."""
     edges = np.arange(11) - 0.5
     for side in (1.5, -1.5):
         panel.stairs(np.arange(10) + side, edges, baseline=None, color="black", linewidth=0.6)
-    panel.set(xlim=(-0.5, 9.5), ylim=(9.5, -0.5))
-
-
-def _label(panel: Axes, title: str) -> None:
+    panel.set(xlim=(-0.5, 9.5), ylim=(9.5, -0.5), xticks=range(10), yticks=range(10))
     panel.set_title(title, fontsize=8)
-    panel.set_xticks(DIGITS)
-    panel.set_yticks(DIGITS)
     panel.tick_params(length=0, labelsize=7)
     panel.set_xlabel("right digit", fontsize=8)
     panel.grid(visible=False)

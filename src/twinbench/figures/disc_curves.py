@@ -1,31 +1,44 @@
-"""MSE and error of the ReLU net after each epoch, on training and test points: mean over rounds, band of one std.
+"""MSE of the study's first model and error of all models after each epoch: mean over rounds, band of one std.
 
-Training points are evaluated after the epoch, like test points. The error's axis is logarithmic; its dotted line is the
-published test error.
+Left: the first model's MSE on training and test points. Right: every model's error on test points, and the first
+model's on training points, which are evaluated after the epoch, like test points. The error's axis is logarithmic. A
+dotted line is the published test error of the model in that colour; the published Tanh model stayed at its line. Raw
+coordinates are the points in [0, 1]² as they are; the other models see them with mean 0 and standard deviation 1.
 """
 
 from pathlib import Path
 
-from twinbench.figures.disc_results import DiscResults, error_axis
-from twinbench.figures.style import FLOOR, SPLIT_COLOURS, band, new_figure, save
+from matplotlib.ticker import NullFormatter
+
+from twinbench.figures.style import SPLIT_COLOURS, StudyResults, curve, epoch_axis, new_figure, percent_axis, save
+
+TABLES = ("history",)
+TASK = "disc"
+ERRORS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]  # ticks
 
 
-def draw_disc(results: DiscResults, path: Path) -> None:
-    """Draw the main net's curves, loss on the left and error on the right."""
-    figure = new_figure(7.5, 3.2)
-    panels = dict(zip(("loss", "error"), figure.subplots(1, 2), strict=True))
-    for metric, axes in panels.items():
-        for split in ("train", "test"):
-            band(axes, results.values(results.main, split, metric), SPLIT_COLOURS[split], split)
-        axes.set_xlabel("epoch")
-    panels["loss"].set_ylabel("MSE")
-    panels["loss"].set_ylim(bottom=0)
-    panels["error"].set_ylabel("error")
-    error_axis(panels["error"])
-    if results.main in results.published:
-        panels["error"].axhline(
-            results.published[results.main], color=FLOOR, linestyle=":", label="published test error"
-        )
-    handles, labels = panels["error"].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    save(figure, path)
+def draw(results: StudyResults, path: Path) -> None:
+    """Draw the loss of the first model on the left, and the errors of all models on the right."""
+    figure = new_figure(8, 3.6)
+    loss, error = figure.subplots(1, 2)
+    first = results.models[0]
+    colours = results.colours | {first: SPLIT_COLOURS["test"]}
+    history = results.history.assign(error=1 - results.history["accuracy"])
+    of_first, tested = history[history["model"] == first], history[history["split"] == "test"]
+    trained = of_first[of_first["split"] == "train"]
+    for split in ("train", "test"):
+        curve(loss, of_first[of_first["split"] == split], "loss", SPLIT_COLOURS[split], split)
+    curve(error, trained, "error", SPLIT_COLOURS["train"], f"{results.labels[first]}, training points")
+    for model, colour in colours.items():
+        curve(error, tested[tested["model"] == model], "error", colour, results.labels[model])
+    for model, accuracy in results.published.items():
+        label = f"published: {results.labels[model]}"
+        error.axhline(1 - accuracy, color=colours[model], linestyle=":", label=label)
+    for panel in (loss, error):
+        epoch_axis(panel)
+    loss.set(title=f"{results.labels[first]}: MSE", ylim=(0, None))
+    error.set(title="error", yscale="log", ylim=(0.007, 0.6), yticks=ERRORS)
+    error.yaxis.set_minor_formatter(NullFormatter())
+    percent_axis(error.yaxis)
+    loss.legend()
+    save(figure, path, error, columns=3)

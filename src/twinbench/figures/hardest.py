@@ -1,4 +1,4 @@
-"""The test pairs that most models get wrong: images, true digits, and a mark a model, filled if it answered wrongly.
+"""The test pairs that most models get wrong: images, true digits, and a mark per model, filled if it answered wrongly.
 
 Above the images stands the truth: left ≤ right, or left > right. Below the mark of a model that was trained on digits
 stand the two that it names. Of pairs that equally many models get wrong, those with the surer wrong answers come first;
@@ -13,17 +13,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from twinbench.figures.style import StudyResults, legend_columns, model_colours, new_figure, save
+from twinbench.figures.style import StudyResults, legend_columns, new_figure, save
 
+TABLES = ("hardest",)
+TASK = "pairs"
 COLUMNS = 4
 SIDE, GAP = 14, 1  # of an image, and between the two, in pixels
 MARKS, NAMED, BOTTOM = 16.6, 19.4, 20.5  # heights in the same pixels, downwards
 
 
 def draw(results: StudyResults, path: Path) -> None:
-    """Draw a panel a pair, the hardest first."""
+    """Draw a panel per pair, the hardest first."""
     pairs = [rows for _, rows in results.hardest.groupby("rank")]
-    colours = model_colours(results)
+    colours = results.colours
     rows_of_panels = max(1, -(-len(pairs) // COLUMNS))
     in_legend = legend_columns(results.labels.values())
     figure = new_figure(2.15 * COLUMNS, 1.85 * rows_of_panels + 0.25 * -(-len(results.labels) // in_legend) + 0.2)

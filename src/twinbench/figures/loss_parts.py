@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from twinbench.figures.style import StudyResults, band, new_figure, save, still_training
+from twinbench.figures.style import SPLIT_COLOURS, SPLITS, StudyResults, curve, epoch_axis, new_figure, save
 
-SPLITS = {"train": "training pairs", "test": "test pairs"}
-COLOURS = {"digits": "#0072B2", "target": "#D55E00"}  # of Okabe and Ito, as SPLIT_COLOURS
-NAMES = {"digits": "digit loss", "target": "target loss"}
+TABLES = ("history",)
+TASK = "pairs"
+NEEDS = "changing objective"
+PARTS = {"digits": ("digit loss", SPLIT_COLOURS["train"]), "target": ("target loss", SPLIT_COLOURS["test"])}
 
 
 def draw(results: StudyResults, path: Path) -> None:
-    """Draw a row a model with both heads and changing weights, a column a split."""
+    """Draw a row per model with both heads and changing weights, a column per split."""
     weights = results.history.dropna(subset=["digits_loss", "target_loss"])
     changes = weights.groupby("model")[["digits_weight", "target_weight"]].nunique().gt(1).any(axis=1)
-    models = [model for model in results.labels if changes.get(model, False)]
+    models = [model for model in results.models if changes.get(model, False)]
     figure = new_figure(8, 2.7 * len(models) + 0.5)
     grid = figure.subplots(len(models), len(SPLITS), sharex="row", sharey="row", squeeze=False)
     for row, model in zip(grid, models, strict=True):
@@ -29,20 +29,16 @@ def draw(results: StudyResults, path: Path) -> None:
         for panel, (split, pairs) in zip(row, SPLITS.items(), strict=True):
             _draw_parts(panel, history[history["split"] == split])
             panel.set_title(f"{results.labels[model]}, {pairs}")
-            panel.set_xlabel("epoch")
-            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            epoch_axis(panel)
         row[0].set_ylabel("cross-entropy, nats")
         row[0].set_ylim(bottom=0)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    save(figure, path)
+    save(figure, path, grid[0, 0])
 
 
 def _draw_parts(panel: Axes, rows: pd.DataFrame) -> None:
-    total = 0
-    for head, name in NAMES.items():
-        part = rows[f"{head}_weight"] * rows[f"{head}_loss"]
-        total = total + part
-        band(panel, still_training(rows, f"{head}_loss"), COLOURS[head], name)
-        band(panel, still_training(rows.assign(part=part), "part"), COLOURS[head], f"{name} × weight", "--")
-    band(panel, still_training(rows.assign(total=total), "total"), "black", "objective")
+    weighted = {head: rows[f"{head}_weight"] * rows[f"{head}_loss"] for head in PARTS}
+    rows = rows.assign(**weighted, objective=sum(weighted.values()))
+    for head, (name, colour) in PARTS.items():
+        curve(panel, rows, f"{head}_loss", colour, name)
+        curve(panel, rows, head, colour, f"{name} × weight", "--")
+    curve(panel, rows, "objective", "black", "objective")

@@ -4,18 +4,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from twinbench.spec.fields import CONSTANT
 
 # Okabe and Ito's palette, which stays apart for colour-blind readers (jfly.uni-koeln.de/color, 2008).
 SPLIT_COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#D55E00"}
 # Tol's muted palette, likewise (sronpersonalpages.nl/~pault, 2021): a colour a model, for nine of them.
 MODEL_COLOURS = ["#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499"]
 OURS, PUBLISHED, FLOOR = "#0072B2", "#D55E00", "#777777"
+DIVERGED = "#CC3311"  # settings of a sweep
+SPLITS = {"train": "training pairs", "test": "test pairs"}  # of the figures with a column of panels per split
 
 mpl.rcParams.update(
     {
@@ -34,14 +39,27 @@ mpl.rcParams.update(
 
 @dataclass(frozen=True)
 class StudyResults:
-    """What a figure of a study may draw from."""
+    """What a figure may draw from: what the study says (`spec.study.Study.shown`), and the tables that it names."""
 
-    metrics: pd.DataFrame  # study, model, fold, round, split, metric, value
-    history: pd.DataFrame  # study, model, fold, round, epoch, split, losses, accuracies, seconds
-    errors: pd.DataFrame  # study, model, left_digit, right_digit, pairs, errors, of the test pairs
-    hardest: pd.DataFrame  # a row a (pair, model): see evaluation.errors.hardest_pairs
     labels: dict[str, str]  # model → label, in the study's order; the constant baseline last
     published: dict[str, float]  # model → published test accuracy, where there is one
+    swept: dict[str, Any] | None  # of a sweep, its axes and settings (`spec.study.Swept`)
+    metrics: pd.DataFrame | None = None  # study, model, fold, round, split, metric, value
+    cells: pd.DataFrame | None = None  # a row per training
+    history: pd.DataFrame | None = None  # study, model, fold, round, epoch, split, losses, accuracies, seconds
+    errors: pd.DataFrame | None = None  # study, model, left_digit, right_digit, pairs, errors, of the test pairs
+    hardest: pd.DataFrame | None = None  # a row per (pair, model): see evaluation.errors.hardest_pairs
+    predictions: pd.DataFrame | None = None  # a row per example, model, round and fold
+
+    @property
+    def models(self) -> list[str]:
+        """The trained models, in the study's order."""
+        return [model for model in self.labels if model != CONSTANT]
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """The colour of every trained model, in the study's order; a tenth has the first one's again."""
+        return dict(zip(self.models, cycle(MODEL_COLOURS), strict=False))
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -54,16 +72,27 @@ def percent_axis(axis: mpl.axis.Axis) -> None:
     axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def mark_floor(axes: Axes, accuracy: float, vertical: bool = True) -> None:
-    """Draw the accuracy of the constant baseline, the floor of any comparison, as a dashed line."""
+def epoch_axis(axes: Axes) -> None:
+    """Label the horizontal axis of epochs, which are whole numbers."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def mark_floor(axes: Axes, accuracy: pd.DataFrame, vertical: bool = True) -> None:
+    """Draw the accuracy of the constant baseline, the floor of any comparison, as a dashed line; label the axis.
+
+    ``accuracy`` has rows of metrics.parquet, those of one split and study.
+    """
     line = axes.axvline if vertical else axes.axhline
-    line(accuracy, color=FLOOR, linestyle="--", linewidth=1, label="majority class")
+    floor = accuracy.loc[accuracy["model"] == CONSTANT, "value"].mean()
+    line(floor, color=FLOOR, linestyle="--", linewidth=1, label="majority class")
+    percent_axis(axes.xaxis if vertical else axes.yaxis)
 
 
-def model_colours(results: StudyResults) -> dict[str, str]:
-    """Return the colour of every trained model, in the study's order; a tenth has the first one's again."""
-    models = [model for model in results.labels if model != "constant"]
-    return dict(zip(models, cycle(MODEL_COLOURS), strict=False))
+def model_rows(axes: Axes, labels: list[str], accuracy: pd.DataFrame) -> None:
+    """Give every model a row, the first on top, and mark the floor (`mark_floor`)."""
+    axes.set(yticks=range(len(labels)), yticklabels=labels, ylim=(len(labels) - 0.5, -0.5))
+    mark_floor(axes, accuracy)
 
 
 def legend_columns(labels: Iterable[str]) -> int:
@@ -71,21 +100,26 @@ def legend_columns(labels: Iterable[str]) -> int:
     return max(1, min(3, 100 // (max(map(len, labels)) + 8)))  # about 100 characters, 8 for each mark and its space
 
 
-def still_training(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return epochs × replicas of a metric, up to the last epoch that at least half of the replicas reached."""
+def curve(axes: Axes, rows: pd.DataFrame, metric: str, colour: str, label: str, style: str = "-") -> None:
+    """Draw a metric's `band` over the epochs, up to the last one that at least half of the replicas reached."""
     values = rows.pivot(index="epoch", columns=["fold", "round"], values=metric)
-    return values[values.notna().mean(axis=1) >= 0.5]
+    band(axes, values[values.notna().mean(axis=1) >= 0.5], colour, label, style)
 
 
 def band(axes: Axes, values: pd.DataFrame, colour: str, label: str, style: str = "-") -> None:
     """Draw the mean of the columns over the index, with a band of one standard deviation cut off at 0."""
     mean, deviation = values.mean(axis=1), values.std(axis=1).fillna(0)
+    low, high = (mean - deviation).clip(lower=0), mean + deviation
     axes.plot(mean.index, mean, style, color=colour, label=label)
-    axes.fill_between(
-        mean.index, (mean - deviation).clip(lower=0), mean + deviation, color=colour, alpha=0.2, linewidth=0
-    )
+    axes.fill_between(mean.index, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG, without the metadata that changes from one matplotlib to the next."""
+def save(figure: Figure, path: Path, legend_of: Axes | None = None, columns: int | None = None) -> None:
+    """Write the figure as PNG, without the metadata that changes from one matplotlib to the next.
+
+    Below stands the legend of one panel, if any, in as many columns as fit where ``columns`` is None.
+    """
+    if legend_of:
+        handles, labels = legend_of.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns or legend_columns(labels))
     figure.savefig(path, format="png", metadata={"Software": None})

@@ -1,129 +1,129 @@
 """Write report.md from the Parquet tables and the configuration; the same inputs give the same bytes."""
 
+from collections import Counter
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
 import yaml
 
-from twinbench.evaluation.statistics import Summary, reported
-from twinbench.evaluation.verdicts import Measured, is_smaller
+from twinbench.data.dataset import datasets
+from twinbench.evaluation.verdicts import Measured
 from twinbench.provenance import PACKAGES
 from twinbench.report import tables
-from twinbench.report.errors import diagonal_groups, diagonal_rows
-from twinbench.report.sweeps import sweep_parts
+from twinbench.report.sweeps import sweep_part
+from twinbench.spec.fields import CONSTANT
+from twinbench.spec.study import Study
 
 
 def build_report(
-    plan: dict,
-    captions: dict[str, str],
-    missing: list[dict],
-    metrics: pd.DataFrame,
-    cells: pd.DataFrame,
-    errors: pd.DataFrame,
-    template: Path,
-    output: Path,
-    scratch: dict | None = None,
-    sweeps: pd.DataFrame | None = None,
-) -> None:
+    config: dict[str, Any], studies: list[Study], captions: dict[str, str], missing: list[dict[str, str]], *,
+    metrics: pd.DataFrame, cells: pd.DataFrame, errors: pd.DataFrame | None, template: Path, output: Path,
+) -> None:  # fmt: skip
     """Render the Markdown report.
 
     Args:
-        plan: `planning.Plan.report`.
+        config: config.yaml as it was run.
+        studies: every study, and its sweeps after it.
         captions: caption of every figure by name.
         missing: study, model, fold, rounds and log of each training job that a partial report does without.
-        metrics, cells, errors: all studies' tables.
+        metrics, cells: all studies' tables.
+        errors: likewise, of studies whose task is ``pairs``; None without any.
         template: Jinja template.
         output: ``report.md``; figures are linked relative to its folder, as ``figures/<study>/<figure>.png``.
-        scratch: `scratch.scratch_part`; None if that study is off.
-        sweeps: all studies' sweeps; None if they are off.
     """
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"percent": lambda value: f"{100 * value:.1f} %", "yaml": _yaml, "inline": _inline}
-    studies = {
-        name: _study(name, study, metrics, cells, errors) | {"sweeps": sweep_parts(study, sweeps)}
-        for name, study in plan["studies"].items()
+    to_yaml = partial(yaml.safe_dump, sort_keys=False, allow_unicode=True)
+    environment.filters |= {
+        "yaml": partial(to_yaml, default_flow_style=None, width=110),
+        "inline": partial(to_yaml, default_flow_style=True, width=10_000),
     }
+    parts: dict[str, dict[str, Any]] = {}
+    for study in studies:
+        measured = Measured(study, *(table[table["study"] == study.name] for table in (metrics, cells)))
+        if study.swept:
+            parts[study.swept.parent]["sweeps"].append(sweep_part(study, measured.metrics, measured.cells))
+        else:
+            parts[study.name] = _study(measured, errors) | {"sweeps": []}
+    trainings = cells[cells["study"].isin(list(parts))]
+    failed = trainings[trainings["status"] != "ok"]
     content = environment.from_string(template.read_text(encoding="utf-8")).render(
-        config=plan["config"],
-        plan=plan,
-        scratch=scratch,
-        studies=studies,
+        config=config,
+        dataset=datasets()[config["data"]["dataset"]],
+        studies=list(parts.values()),
         captions=captions,
         missing=[cell | {"why": _why(Path(cell["log"]))} for cell in missing],
-        replicas=len(cells),
-        failures=tables.failure_rows(cells),
-        environment_rows=tables.environment_rows(cells),
+        replicas=len(trainings),
+        failures=failed[["study", "model", "fold", "round", "reason"]].astype(str).to_numpy().tolist(),
+        environment_rows=tables.environment_rows(trainings),
         table=tables.markdown_table,
         packages=list(PACKAGES),
-        seconds=f"{cells['train_seconds'].sum() + cells['evaluate_seconds'].sum():,.0f}",
+        seconds=f"{trainings['train_seconds'].sum() + trainings['evaluate_seconds'].sum():,.0f}",
     )
     output.write_text(content, encoding="utf-8")
 
 
-def _study(name: str, study: dict, metrics: pd.DataFrame, cells: pd.DataFrame, errors: pd.DataFrame) -> dict:
-    """Return a study's part of the plan with its tables and the sentences that need numbers."""
-    cells, errors = (table[table["study"] == name] for table in (cells, errors))
-    values = reported(metrics[metrics["study"] == name])
-    majority = values.query("model == 'constant' and split == 'test' and metric == 'accuracy'")["value"]
-    measured = Measured(metrics[metrics["study"] == name], cells, study["protocol"], is_smaller(study["reduced"]))
-    return study | {
-        "name": name,
-        "finding": _finding(study, measured),
-        "fewer": {model["label"]: model["rounds"] for model in study["models"].values()
-                  if model["rounds"] and model["rounds"] < study["protocol"]["rounds"]},
-        "validation": tables.fold_rows(study, metrics[metrics["study"] == name]) if study["protocol"]["folds"] else [],
-        "best": _best(study, values),
-        "main": tables.published_rows(study, measured, main=True),
-        "others": tables.published_rows(study, measured, main=False),
-        "differences": tables.difference_lines(study, measured),
+def _study(measured: Measured, errors: pd.DataFrame | None) -> dict[str, Any]:
+    """Return a study with its tables and the sentences that need numbers."""
+    study, cells = measured.study, measured.cells
+    has_diagonal = "digit_pairs" in study.figures
+    errors = errors[errors["study"] == study.name] if has_diagonal else None
+    return {
+        "study": study,
+        "examples": "pairs" if study.task == "pairs" else "points",
+        "finding": _finding(measured),
+        "fewer": {model.label: model.rounds for model in study.models.values()
+                  if model.rounds and model.rounds < study.protocol.rounds},
+        "validation": tables.fold_rows(measured) if study.protocol.folds else [],
+        "best": _best(measured),
+        "main": tables.published_rows(measured, main=True),
+        "others": tables.published_rows(measured, main=False),
+        "differences": tables.difference_lines(measured),
         "starts": _starts(study, cells),
-        "diagonal": diagonal_rows(study, errors),
-        "diagonal_groups": diagonal_groups(study, errors),
+        "diagonal": tables.diagonal_rows(study, errors) if has_diagonal else [],
+        "diagonal_groups": tables.diagonal_groups(study, errors) if has_diagonal else [],
         "cost": tables.cost_rows(study, cells),
-        "majority": tables.summary_text(Summary.of(majority), "accuracy"),
-        "notes": [f"{model['label']}: {model['published']['note']}" for model in study["models"].values()
-                  if model["published"]["note"]],
+        "majority": tables.summary_text(measured.summary(CONSTANT, "accuracy", "test"), "accuracy"),
+        "notes": [f"{model.label}: {model.published.note}" for model in study.models.values() if model.published.note],
+        "content": study.model_dump(include={"protocol", "models"}),
     }  # fmt: skip
 
 
-def _starts(study: dict, cells: pd.DataFrame) -> str:
+def _starts(study: Study, cells: pd.DataFrame) -> str:
     """Return which initial weights the models had that can start from pre-trained ones; empty without such models."""
-    labels: dict[str, list[str]] = {}
-    for model in study["pretrained"]:
-        for start in cells.loc[cells["model"] == model, "initial_weights"].unique():
-            labels.setdefault(start, []).append(study["labels"][model])
-    return "; ".join(f"{start} for {' and '.join(of_models)}" for start, of_models in labels.items())
+    models = [model for model in study.models if study.architecture(model).pretrained]
+    starts = cells[cells["model"].isin(models)].groupby("initial_weights", sort=False)["model"].unique()
+    labels = starts.map(lambda names: " and ".join(study.labels[name] for name in names))
+    return "; ".join(f"{start} for {of_models}" for start, of_models in labels.items())
 
 
-def _best(study: dict, values: pd.DataFrame) -> str:
+def _best(measured: Measured) -> str:
     """Return the model with the highest mean test accuracy: a description, nothing is chosen by it."""
-    rows = values.query("split == 'test' and metric == 'accuracy' and model != 'constant'")
-    means = rows.groupby("model")["value"].mean()
-    if means.empty:
+    models = measured.study.models
+    found = {model: summary for model in models if (summary := measured.summary(model, "accuracy", "test")).n}
+    if not found:
         return "none, every training diverged"
-    best = means.idxmax()
-    summary = Summary.of(rows.loc[rows["model"] == best, "value"])
-    return f"{study['labels'][best]}, {tables.summary_text(summary, 'accuracy')}"
+    best = max(found, key=lambda model: found[model].mean)
+    return f"{models[best].label}, {tables.summary_text(found[best], 'accuracy')}"
 
 
-def _finding(study: dict, measured: Measured) -> str:
+def _finding(measured: Measured) -> str:
     """Return how many published test results ours reproduce, as a sentence."""
-    words = [
+    counts = Counter(
         measured.judge(name, published).word
-        for name, model in study["models"].items()
-        for published in model["published"]["values"]
-        if tables.is_main(published)
-    ]
-    if words.count("not comparable") == len(words):
-        return f"no verdict on the {len(words)} published test results at this scale"
-    counts = {word: words.count(word) for word in ("higher", "lower", "not comparable")}
-    others = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return f"{words.count('reproduced')} of {len(words)} published test results are reproduced" + (
-        f", ours: {others}" if others else ""
+        for name, model in measured.study.models.items()
+        for published in model.published.values
+        if published.is_main
     )
+    if counts["not comparable"] == counts.total():
+        return f"no verdict on the {counts.total()} published test results at this scale"
+    others = ", ".join(f"{counts[word]} {word}" for word in ("higher", "lower", "not comparable") if counts[word])
+    text = f"{counts['reproduced']} of {counts.total()} published test results are reproduced"
+    return f"{text}, ours: {others}" if others else text
 
 
 def _why(log: Path) -> str:
@@ -131,12 +131,3 @@ def _why(log: Path) -> str:
     if not log.exists():
         return "not started: there is no log"
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]) or "the log is empty"
-
-
-def _inline(value: object) -> str:
-    """Return a value as YAML on one line."""
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=True, width=10_000).strip()
-
-
-def _yaml(value: object) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110).rstrip()

@@ -14,8 +14,7 @@ class LossMSE:
     Not a `Module`: it takes two tensors, and no gradient comes from behind it.
     """
 
-    def __init__(self):
-        self.difference: Tensor | None = None
+    difference: Tensor | None = None  # of the last forward pass, until its backward pass
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss, shape (), and remember the difference.

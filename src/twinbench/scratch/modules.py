@@ -29,6 +29,9 @@ class Parameter:
 class Module:
     """A differentiable function. One forward pass, then at most one backward pass."""
 
+    remembered: tuple[Tensor, tuple[int, ...]] | None = None  # what a backward pass needs, and the shape of the output
+    output = "(the shape of its input)"  # in words, before there was an input
+
     def forward(self, x: Tensor) -> Tensor:
         """Return y = f(x), and remember what the backward pass needs."""
         raise NotImplementedError
@@ -40,6 +43,21 @@ class Module:
             ModuleError: there was no forward pass since the last backward pass, or its output had another shape.
         """
         raise NotImplementedError
+
+    def recall(self, gradient: Tensor) -> Tensor:
+        """Return what the forward pass remembered, once, if the gradient has the shape of its output.
+
+        Raises:
+            ModuleError: it remembered nothing, or the gradient has another shape.
+        """
+        given = f"gradient of shape {tuple(gradient.shape)}, expected"
+        if self.remembered is None:
+            raise ModuleError(f"{self}: backward before forward: {given} {self.output} after a forward pass")
+        value, shape = self.remembered
+        if gradient.shape != shape:
+            raise ModuleError(f"{self}: {given} {tuple(shape)}, the shape of its output")
+        self.remembered = None
+        return value
 
     def parameters(self) -> list[Parameter]:
         """Return the parameters, in an order that never changes."""
@@ -64,24 +82,19 @@ class Linear(Module):
     def __init__(
         self, inputs: int, outputs: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float32
     ):
-        self.inputs, self.outputs = inputs, outputs
+        self.inputs, self.outputs, self.output = inputs, outputs, f"(B, {outputs})"
         bound = 1 / math.sqrt(inputs)
         self.weight = Parameter(torch.empty(inputs, outputs, dtype=dtype).uniform_(-bound, bound, generator=generator))
         self.bias = Parameter(torch.empty(outputs, dtype=dtype).uniform_(-bound, bound, generator=generator))
-        self.x: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise ModuleError(f"{self}: input of shape {tuple(x.shape)}, expected (B, {self.inputs})")
-        self.x = x
+        self.remembered = x, (len(x), self.outputs)
         return torch.addmm(self.bias.value, x, self.weight.value)
 
     def backward(self, gradient: Tensor) -> Tensor:
-        if self.x is None:
-            raise backward_before_forward(self, gradient, f"(B, {self.outputs})")
-        if gradient.shape != (len(self.x), self.outputs):
-            raise wrong_gradient(self, gradient, (len(self.x), self.outputs))
-        x, self.x = self.x, None
+        x = self.recall(gradient)
         self.weight.gradient = x.T @ gradient
         self.bias.gradient = gradient.sum(0)
         return gradient @ self.weight.value.T
@@ -96,9 +109,6 @@ class Linear(Module):
 class Activation(Module):
     """An elementwise function of any shape whose derivative can be told from its output, which it remembers."""
 
-    def __init__(self):
-        self.y: Tensor | None = None
-
     def function(self, x: Tensor) -> Tensor:
         """Return y = f(x), elementwise."""
         raise NotImplementedError
@@ -108,16 +118,12 @@ class Activation(Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        self.y = self.function(x)
-        return self.y
+        y = self.function(x)
+        self.remembered = y, y.shape
+        return y
 
     def backward(self, gradient: Tensor) -> Tensor:
-        if self.y is None:
-            raise backward_before_forward(self, gradient, "(the shape of its input)")
-        if gradient.shape != self.y.shape:
-            raise wrong_gradient(self, gradient, self.y.shape)
-        y, self.y = self.y, None
-        return self.chain(gradient, y)
+        return self.chain(gradient, self.recall(gradient))
 
 
 class ReLU(Activation):
@@ -184,18 +190,3 @@ class Sequential(Module):
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.modules))})"
-
-
-def backward_before_forward(module: object, gradient: Tensor, expected: str) -> ModuleError:
-    """Return the error of a backward pass that has no forward pass to go back through."""
-    return ModuleError(
-        f"{module}: backward before forward: gradient of shape {tuple(gradient.shape)}, "
-        f"expected {expected} after a forward pass"
-    )
-
-
-def wrong_gradient(module: object, gradient: Tensor, expected: tuple[int, ...]) -> ModuleError:
-    """Return the error of a gradient that is not that of the module's output."""
-    return ModuleError(
-        f"{module}: gradient of shape {tuple(gradient.shape)}, expected {tuple(expected)}, the shape of its output"
-    )

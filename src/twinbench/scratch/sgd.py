@@ -1,5 +1,7 @@
 """Plain stochastic gradient descent."""
 
+from torch import Tensor
+
 from twinbench.scratch.modules import ModuleError, Parameter
 
 
@@ -8,6 +10,10 @@ class SGD:
 
     def __init__(self, parameters: list[Parameter], lr: float):
         self.parameters, self.lr = parameters, lr
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what a checkpoint must hold beside the parameters: nothing."""
+        return {}
 
     def step(self) -> None:
         """Update every parameter by the gradient that the last backward pass left.

@@ -9,6 +9,7 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -35,12 +36,12 @@ class Checkpoint:
         return time.monotonic() - self.last >= self.interval
 
     def save(self, tensors: dict[str, Tensor], progress: dict) -> None:
-        """Write tensors and progress in place of the last checkpoint; it is never half-written."""
+        """Write tensors and progress (arrays become lists) in place of the last checkpoint, never half-written."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with whole(self.path) as path:
             # Copies, since layers may share a tensor, which safetensors refuses.
             copies = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-            save_file(copies, path, {"key": self.key, "progress": json.dumps(progress)})
+            save_file(copies, path, {"key": self.key, "progress": json.dumps(progress, default=np.ndarray.tolist)})
         self.last = time.monotonic()
 
     def load(self) -> tuple[dict[str, Tensor], dict] | None:

@@ -3,11 +3,11 @@
 import logging
 import time
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
 from twinbench.training.checkpoint import Checkpoint
-from twinbench.training.early_stopping import EarlyStopping
 from twinbench.training.replicas import Replicas
 
 log = logging.getLogger(__name__)
@@ -25,11 +25,24 @@ class Outcome:
     evaluate_seconds: float = 0.0  # of all replicas together, in the evaluations after each epoch
     history: list[dict] = field(default_factory=list)  # replica, epoch, split, losses, accuracies, seconds
 
-    @classmethod
-    def of(cls, count: int) -> "Outcome":
-        """Return the outcome of ``count`` replicas before the first epoch."""
-        zeros = np.zeros(count, dtype=int)
-        return cls(["ok"] * count, ["all epochs done"] * count, zeros, zeros.copy(), np.zeros(count))
+
+class EarlyStopping:
+    """Remember each replica's lowest validation loss and its epoch, and say when its patience is over. R replicas.
+
+    A replica stops after ``patience`` epochs in a row without a validation loss below its lowest one.
+    """
+
+    def __init__(self, replicas: int, patience: int):
+        self.patience = patience
+        self.best_loss = np.full(replicas, np.inf)
+        self.best_epoch = np.zeros(replicas, dtype=int)
+
+    def update(self, epoch: int, loss: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take the validation losses (R,) after ``epoch`` and return two masks (R,): improved, and now stopping."""
+        improved = active & (loss < self.best_loss)
+        self.best_loss[improved] = loss[improved]
+        self.best_epoch[improved] = epoch
+        return improved, active & (epoch - self.best_epoch >= self.patience)
 
 
 def fit(replicas: Replicas, splits: list[str], checkpoint: Checkpoint | None = None) -> Outcome:
@@ -40,14 +53,16 @@ def fit(replicas: Replicas, splits: list[str], checkpoint: Checkpoint | None = N
     one.
     """
     count = len(replicas.data)
-    outcome, active, first = Outcome.of(count), np.ones(count, dtype=bool), 1
-    epochs, early_stopping = replicas.training["epochs"], replicas.training["early_stopping"]
-    stopping = EarlyStopping(count, early_stopping["patience"]) if early_stopping else None
+    epochs_done, active, first = np.zeros(count, dtype=int), np.ones(count, dtype=bool), 1
+    outcome = Outcome(["ok"] * count, ["all epochs done"] * count, epochs_done, epochs_done.copy(), np.zeros(count))
+    epochs, early_stopping = replicas.training.epochs, replicas.training.early_stopping
+    stopping = EarlyStopping(count, early_stopping.patience) if early_stopping else None
     if checkpoint and (saved := checkpoint.load()):
         tensors, progress = saved
         replicas.resume(tensors)
-        active = _take_over(progress, outcome, stopping)
-        first = progress["epoch"] + 1
+        _take_over(outcome, progress["outcome"])
+        _take_over(stopping, progress["stopping"])
+        active, first = np.array(progress["active"]), progress["epoch"] + 1
         log.info("resumed after epoch %d", progress["epoch"])
     began = time.perf_counter()
     for epoch in range(first, epochs + 1):
@@ -57,12 +72,15 @@ def fit(replicas: Replicas, splits: list[str], checkpoint: Checkpoint | None = N
         evaluating = time.perf_counter()
         scores = {split: replicas.evaluate(split, epoch, active) for split in splits}
         outcome.evaluate_seconds += time.perf_counter() - evaluating
-        _record(outcome, epoch, scores, active)
-        _log_epoch(epoch, epochs, scores, active, (time.perf_counter() - began) / (epoch - first + 1))
+        for split, r in product(splits, np.flatnonzero(active).tolist()):
+            row = {"replica": r, "epoch": epoch, "split": split, **scores[split][r]}
+            outcome.history.append(row | {"seconds": float(outcome.train_seconds[r])})
+        _log_epoch(epoch, epochs, scores, (time.perf_counter() - began) / (epoch - first + 1))
         outcome.epochs[active] = epoch
         active = _still_active(outcome, epoch, scores, active, stopping, replicas)
         if checkpoint and checkpoint.due():
-            checkpoint.save(replicas.checkpoint(), _progress(epoch, outcome, active, stopping))
+            progress = {"epoch": epoch, "active": active, "outcome": vars(outcome)}
+            checkpoint.save(replicas.checkpoint(), progress | {"stopping": vars(stopping) if stopping else {}})
     outcome.best_epoch = stopping.best_epoch if stopping else outcome.epochs
     return outcome
 
@@ -86,45 +104,20 @@ def _still_active(
     return active
 
 
-def _progress(epoch: int, outcome: Outcome, active: np.ndarray, stopping: EarlyStopping | None) -> dict:
-    """Return all that is not a tensor, as JSON can hold it; JSON keeps float64 exactly."""
-    progress = {"epoch": epoch, "active": active.tolist(), "outcome": _plain(vars(outcome))}
-    if stopping:
-        progress["stopping"] = {"loss": stopping.best_loss.tolist(), "epoch": stopping.best_epoch.tolist()}
-    return progress
+def _take_over(state: object, progress: dict) -> None:
+    """Put back an object's values of a checkpoint, which has arrays as lists; JSON keeps float64 exactly."""
+    for name, value in progress.items():
+        setattr(state, name, np.array(value) if isinstance(getattr(state, name), np.ndarray) else value)
 
 
-def _take_over(progress: dict, outcome: Outcome, stopping: EarlyStopping | None) -> np.ndarray:
-    """Put what `_progress` returned back; return the mask (R,) of active replicas."""
-    for name, value in progress["outcome"].items():
-        is_array = isinstance(getattr(outcome, name), np.ndarray)
-        setattr(outcome, name, np.array(value) if is_array else value)
-    if stopping:
-        stopping.best_loss = np.array(progress["stopping"]["loss"])
-        stopping.best_epoch = np.array(progress["stopping"]["epoch"])
-    return np.array(progress["active"])
-
-
-def _plain(values: dict) -> dict:
-    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
-
-
-def _record(outcome: Outcome, epoch: int, scores: dict[str, list[dict]], active: np.ndarray) -> None:
-    for split, of_replicas in scores.items():
-        for r in np.flatnonzero(active):
-            row = {"replica": int(r), "epoch": epoch, "split": split, **of_replicas[r]}
-            outcome.history.append(row | {"seconds": float(outcome.train_seconds[r])})
-
-
-def _log_epoch(epoch: int, epochs: int, scores: dict[str, list[dict]], active: np.ndarray, seconds: float) -> None:
+def _log_epoch(epoch: int, epochs: int, scores: dict[str, list[dict]], seconds: float) -> None:
     """Log the means over the active replicas and, from the seconds of an epoch, the time left if none stops early."""
     parts = []
     for split, of_replicas in scores.items():
-        loss, accuracy = (
-            np.mean([of_replicas[r][key] for r in np.flatnonzero(active)]) for key in ("loss", "accuracy")
-        )
+        active = [score for score in of_replicas if score]
+        loss, accuracy = (np.mean([score[key] for score in active]) for key in ("loss", "accuracy"))
         parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.1%}")
     log.info(
         "epoch %d/%d, %d training: %s; %.2f s an epoch, %.1f s left",
-        epoch, epochs, active.sum(), ", ".join(parts), seconds, seconds * (epochs - epoch),
+        epoch, epochs, len(active), ", ".join(parts), seconds, seconds * (epochs - epoch),
     )  # fmt: skip

@@ -1,33 +1,43 @@
-"""What a model is trained for, and how its heads become a decision. Shapes: B pairs, two images a pair, R replicas."""
+"""What a model is trained for, and what its heads say. Shapes: B pairs, two images per pair, R replicas."""
 
 from functools import reduce
 from operator import add
 
+import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from torch import Tensor
 
 from twinbench.architectures.registry import Heads
+from twinbench.decisions import decide
 
 
 def loss_parts(heads: Heads, target: Tensor, digits: Tensor, replicas: int = 1) -> dict[str, Tensor]:
     """Return the mean losses of each head that the model has, (R,): over the pairs of each of R replicas.
 
     Args:
-        heads: logits, ``target`` (R·B, 2) and ``digits`` (R·B, 2, 10), either of which may be absent.
+        heads: ``target`` (R·B, 2) or (R·B, 1) and ``digits`` (R·B, 2, 10), either of which may be absent.
         target: (R·B,) int64, 1 where left ≤ right.
         digits: (R·B, 2) int64, the true digits.
         replicas: R; their pairs follow each other, B of each.
 
     Returns:
-        ``target``: cross-entropy of the comparison. ``digits``: cross-entropy of the left digit plus that of the right.
+        ``target``: cross-entropy of the comparison; of a head with one output, its squared difference from +1 (yes) or
+        −1. ``digits``: cross-entropy of the left digit plus that of the right.
     """
     rows = {}
-    if "target" in heads:
+    if "target" in heads and heads["target"].shape[1] == 1:
+        rows["target"] = (heads["target"][:, 0] - signs(target)) ** 2
+    elif "target" in heads:
         rows["target"] = F.cross_entropy(heads["target"], target, reduction="none")
     if "digits" in heads:
         rows["digits"] = F.cross_entropy(heads["digits"].flatten(0, 1), digits.flatten(), reduction="none")
     pairs = len(target) // replicas
     return {head: _times(1 / pairs, losses.unflatten(0, (replicas, -1)).sum(1)) for head, losses in rows.items()}
+
+
+def signs(target: Tensor) -> Tensor:
+    """Return targets 1 and 0 as +1 and −1, float32 of the same shape."""
+    return 2.0 * target - 1
 
 
 def weighted(parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
@@ -40,12 +50,16 @@ def _times(factor: float, x: Tensor) -> Tensor:
     return x if factor == 1 else factor * x
 
 
-def decide(heads: Heads, decision: str) -> Tensor:
-    """Return (B,) bool, whether the model says left ≤ right: by its target head, or by comparing its digits."""
-    if decision == "target":
-        return heads["target"].argmax(-1).bool()
-    left, right = heads["digits"].argmax(-1).unbind(-1)
-    return left <= right
+def answers(heads: Heads) -> dict[str, Tensor]:
+    """Return what the heads say, (B,) each: the columns of `decisions`; a head that is absent has none."""
+    columns = {}
+    if "target" in heads:
+        target = heads["target"]
+        columns["target_logit"] = target[:, 0] if target.shape[1] == 1 else target[:, 1] - target[:, 0]
+    if "digits" in heads:
+        left, right = heads["digits"].argmax(-1).to(torch.int8).unbind(-1)
+        columns |= {"left_predicted": left, "right_predicted": right}
+    return columns
 
 
 def posterior(heads: Heads) -> Tensor:
@@ -57,7 +71,9 @@ def posterior(heads: Heads) -> Tensor:
 
 def count_correct(heads: Heads, target: Tensor, digits: Tensor, decision: str, replicas: int = 1) -> dict[str, Tensor]:
     """Return each replica's number of right decisions and, with a digit head, of right digits / 2, (R,)."""
-    right = {"accuracy": decide(heads, decision) == target.bool()}
+    columns = answers(heads)
+    right = {"accuracy": decide(columns, decision) == target.bool()}
     if "digits" in heads:
-        right["digit_accuracy"] = (heads["digits"].argmax(-1) == digits).float().mean(-1)
+        named = torch.stack([columns["left_predicted"], columns["right_predicted"]], dim=-1)
+        right["digit_accuracy"] = (named == digits).float().mean(-1)
     return {name: correct.unflatten(0, (replicas, -1)).sum(1) for name, correct in right.items()}

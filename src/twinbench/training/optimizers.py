@@ -3,117 +3,90 @@
 ``torch.optim.Adam(...)`` imports torch's compiler: 1.5 s, in jobs that train for a few. The kernels do not.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 from torch.optim.sgd import sgd
 
+from twinbench.spec.training import Optimizer
 
-class Adam:
-    """Adam (Kingma and Ba, 2015) with torch's default decay rates and epsilon."""
+
+class FusedOptimizer(ABC):
+    """Parameters with a learning rate, and ``kept``: lists by name of a tensor a parameter, None where it has none."""
 
     def __init__(self, parameters: Iterable[Tensor], lr: float):
         self.parameters, self.lr = list(parameters), lr
-        self.first = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.second = [torch.zeros_like(parameter) for parameter in self.parameters]
-        # One tensor behind all counts: torch's own adds 1 to each by itself, a tenth of a small net's step.
-        self.counts = torch.zeros(len(self.parameters), device=self.parameters[0].device)
-        self.steps = list(self.counts.unbind())
+        self.kept: dict[str, list[Tensor | None]] = {}
 
     def state(self) -> dict[str, Tensor]:
-        """Return the moments and step counts by name, the tensors themselves."""
-        return _numbered(first=self.first, second=self.second, steps=self.steps)
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Take over what `state` returned."""
-        for name, tensor in self.state().items():
-            tensor.copy_(state[name])
+        """Return what is kept from step to step by name, the tensors themselves."""
+        lists = self.kept.items()
+        return {f"{name}.{i}": t for name, tensors in lists for i, t in enumerate(tensors) if t is not None}
 
     @torch.no_grad()
     def step(self) -> None:
         """Update every parameter that has a gradient, and clear the gradients."""
-        trained = [index for index, parameter in enumerate(self.parameters) if parameter.grad is not None]
-        if len(trained) == len(self.parameters):
+        trained = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        lists = [self.parameters, [p.grad for p in self.parameters], *self.kept.values()]
+        # torch's kernels copy what is not contiguous, there and back.
+        turned = {i for i in trained if self.parameters[i].dim() == 4 and not self.parameters[i].is_contiguous()}
+        self.update(*([_turned(tensors[i]) if i in turned else tensors[i] for i in trained] for tensors in lists))
+        for parameter in self.parameters:
+            parameter.grad = None  # so that the next backward pass writes instead of adding
+
+    @abstractmethod
+    def update(self, parameters: list[Tensor], gradients: list[Tensor], *kept: list[Tensor | None]) -> None:
+        """Update parameters by their gradients, and what is kept of each of them."""
+
+
+class Adam(FusedOptimizer):
+    """Adam (Kingma and Ba, 2015) with torch's default decay rates and epsilon."""
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float):
+        super().__init__(parameters, lr)
+        self.first, self.second = ([torch.zeros_like(parameter) for parameter in self.parameters] for _ in range(2))
+        # One tensor behind all counts: torch's own adds 1 to each by itself, a tenth of a small net's step.
+        self.counts = torch.zeros(len(self.parameters), device=self.parameters[0].device)
+        self.steps = list(self.counts.unbind())
+        self.kept = {"first": self.first, "second": self.second, "steps": self.steps}
+
+    def update(self, parameters: list[Tensor], gradients: list[Tensor], *kept: list[Tensor | None]) -> None:
+        first, second, steps = kept
+        if len(steps) == len(self.steps):
             self.counts += 1
         else:
-            torch._foreach_add_([self.steps[index] for index in trained], 1)  # indexing would move indices to a GPU
-        parameters, first, second, steps = (
-            [tensors[index] for index in trained] for tensors in (self.parameters, self.first, self.second, self.steps)
-        )
-        gradients = [parameter.grad for parameter in parameters]
-        parameters, gradients, first, second = in_memory_order(parameters, gradients, first, second)
+            torch._foreach_add_(steps, 1)  # indexing would move indices to a GPU
         torch._fused_adam_(
             parameters, gradients, first, second, [], steps, amsgrad=False, beta1=0.9, beta2=0.999, lr=self.lr,
             weight_decay=0.0, eps=1e-8, maximize=False,
         )  # fmt: skip
-        clear_gradients(self.parameters)
 
 
-class SGD:
+class SGD(FusedOptimizer):
     """Stochastic gradient descent with heavy-ball momentum, as torch defines it."""
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float):
-        self.parameters, self.lr, self.momentum = list(parameters), lr, momentum
-        self.velocity: list[Tensor | None] = [None] * len(self.parameters)
+        super().__init__(parameters, lr)
+        self.momentum = momentum
+        # From zeros, a first velocity is the first gradient, as torch's is.
+        self.kept = {"velocity": [torch.zeros_like(p) if momentum else None for p in self.parameters]}
 
-    def state(self) -> dict[str, Tensor]:
-        """Return the velocities by name; a parameter that never had a gradient, or no momentum, has none."""
-        return _numbered(velocity=self.velocity)
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Take over what `state` returned."""
-        for index, parameter in enumerate(self.parameters):
-            if (velocity := state.get(f"velocity.{index}")) is not None:
-                self.velocity[index] = torch.empty_like(parameter).copy_(velocity)
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Update every parameter that has a gradient, and clear the gradients."""
-        trained = [index for index, parameter in enumerate(self.parameters) if parameter.grad is not None]
-        if self.momentum:  # a first velocity is the first gradient either way: torch's kernel takes no mixed list
-            for index in trained:
-                if self.velocity[index] is None:
-                    self.velocity[index] = torch.zeros_like(self.parameters[index])
-        parameters, velocity = ([tensors[index] for index in trained] for tensors in (self.parameters, self.velocity))
-        gradients = [parameter.grad for parameter in parameters]
-        parameters, gradients, velocity = in_memory_order(parameters, gradients, velocity)
+    def update(self, parameters: list[Tensor], gradients: list[Tensor], velocity: list[Tensor | None]) -> None:
         sgd(
             parameters, gradients, velocity, fused=True, has_sparse_grad=False, weight_decay=0.0,
             momentum=self.momentum, lr=self.lr, dampening=0.0, nesterov=False, maximize=False,
         )  # fmt: skip
-        clear_gradients(self.parameters)
 
 
-def _numbered(**lists: list[Tensor | None]) -> dict[str, Tensor]:
-    return {f"{name}.{i}": t for name, tensors in lists.items() for i, t in enumerate(tensors) if t is not None}
+def _turned(tensor: Tensor | None) -> Tensor | None:
+    """Return what belongs to a parameter in channels_last as a contiguous view; a count of steps stays as it is."""
+    return tensor.permute(0, 2, 3, 1) if tensor is not None and tensor.dim() else tensor
 
 
-def in_memory_order(parameters: list[Tensor], *others: list[Tensor | None]) -> list[list[Tensor | None]]:
-    """Return lists of parameters and of what belongs to them, those in channels_last as contiguous views.
-
-    torch's kernels copy what is not contiguous, there and back.
-    """
-    turned = {i for i, p in enumerate(parameters) if p.dim() == 4 and not p.is_contiguous()}
-    if not turned:
-        return [parameters, *others]
-    return [
-        [t.permute(0, 2, 3, 1) if i in turned and t is not None else t for i, t in enumerate(tensors)]
-        for tensors in (parameters, *others)
-    ]
-
-
-def clear_gradients(parameters: Iterable[Tensor]) -> None:
-    """Forget all gradients, so that the next backward pass writes instead of adding."""
-    for parameter in parameters:
-        parameter.grad = None
-
-
-def make_optimizer(parameters: Iterable[Tensor], settings: dict) -> Adam | SGD:
-    """Return the optimiser that ``training.optimizer`` describes: name, lr and, for sgd, momentum.
-
-    Its ``lr`` may be set anew before any step.
-    """
-    if settings["name"] == "adam":
-        return Adam(parameters, settings["lr"])
-    return SGD(parameters, settings["lr"], settings["momentum"])
+def make_optimizer(parameters: Iterable[Tensor], settings: Optimizer) -> FusedOptimizer:
+    """Return the optimiser that ``training.optimizer`` describes; its ``lr`` may be set anew before any step."""
+    if settings.name == "adam":
+        return Adam(parameters, settings.lr)
+    return SGD(parameters, settings.lr, settings.momentum)

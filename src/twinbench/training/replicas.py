@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from twinbench.data.tensors import Split
+from twinbench.spec.objectives import Objective
+from twinbench.spec.training import Training
+from twinbench.tasks.tensors import Split
 from twinbench.training.objectives import count_correct, loss_parts, weighted
-from twinbench.training.optimizers import make_optimizer
-from twinbench.training.schedule import Stage, stage_at
+from twinbench.training.optimizers import FusedOptimizer, make_optimizer
 from twinbench.training.tuned import tune
 
 # Pairs of a replica evaluated at once: enough to fill the machine, few enough that a layer's output stays in the cache.
@@ -45,8 +46,8 @@ class Replicas(ABC):
         build: Callable[[], nn.Module],
         data: list[dict[str, Split]],
         seeds: list[ReplicaSeeds],
-        training: dict,
-        objective: dict,
+        training: Training,
+        objective: Objective,
         decision: str,
     ):
         self.data, self.seeds, self.training, self.decision = data, seeds, training, decision
@@ -55,17 +56,17 @@ class Replicas(ABC):
         models = []
         for splits, seed in zip(data, seeds, strict=True):
             torch.manual_seed(seed.weights)
-            models.append(build().to(splits["train"].pairs.device))
+            models.append(build().to(splits["train"].inputs.device))
         self.take(models)
 
-    def stage(self, epoch: int) -> Stage:
-        """Return what epoch ``epoch`` trains."""
-        return stage_at(self.objective, epoch, self.training["epochs"])
+    def loss_weights(self, epoch: int) -> dict[str, float]:
+        """Return the weights of the loss parts in epoch ``epoch``."""
+        return self.objective.stage(epoch, self.training.epochs).weights
 
-    def learning_rate(self, epoch: int) -> float:
-        """Return the learning rate of epoch ``epoch``."""
-        settings = self.training["optimizer"]
-        return settings["lr"] * settings["decay"] ** (epoch - 1)
+    def set_up_epoch(self, epoch: int, model: nn.Module, optimizer: FusedOptimizer) -> None:
+        """Let a model train the parts, and its optimiser have the learning rate, of epoch ``epoch``."""
+        set_trained_parts(model, self.objective.stage(epoch, self.training.epochs).parts)
+        optimizer.lr = self.training.optimizer.lr * self.training.optimizer.decay ** (epoch - 1)
 
     @abstractmethod
     def take(self, models: list[nn.Module]) -> None:
@@ -87,12 +88,21 @@ class Replicas(ABC):
         """Return the present weights of a replica, the tensors themselves."""
 
     @abstractmethod
+    def groups(self) -> dict[str, dict[str, Tensor]]:
+        """Return everything that training changes but the best weights, by group and name, the tensors themselves."""
+
     def checkpoint(self) -> dict[str, Tensor]:
         """Return everything that training changes, by name: weights, best weights and the optimisers' state."""
+        groups = self.groups() | {f"best/{r}": best for r, best in enumerate(self.best) if best}
+        return {f"{group}/{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
 
-    @abstractmethod
     def resume(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `checkpoint` returned."""
+        for r in range(len(self.data)):
+            keys = [key for key in tensors if key.startswith(f"best/{r}/")]
+            self.best[r] = {key.rpartition("/")[2]: tensors[key] for key in keys} or None
+        for key, tensor in self.checkpoint().items():
+            tensor.copy_(tensors[key])
 
     def keep_best(self, improved: np.ndarray) -> None:
         """Remember the present weights of the replicas in the mask (R,)."""
@@ -113,63 +123,42 @@ class LoopReplicas(Replicas):
 
     def take(self, models: list[nn.Module]) -> None:
         self.models = [tune(model) for model in models]
-        self.optimizers = [make_optimizer(model.parameters(), self.training["optimizer"]) for model in models]
+        self.optimizers = [make_optimizer(model.parameters(), self.training.optimizer) for model in models]
 
     def train_epoch(self, epoch: int, active: np.ndarray) -> np.ndarray:
         seconds = np.zeros(len(self.models))
-        stage = self.stage(epoch)
+        weights = self.loss_weights(epoch)
         for r in np.flatnonzero(active):
             start = time.perf_counter()
             torch.manual_seed(self.seeds[r].epoch(epoch))
-            set_trained_parts(self.models[r], stage.parts)
-            self._train_replica(r, epoch, stage.weights)
-            if self.data[r]["train"].pairs.is_cuda:
+            self.set_up_epoch(epoch, self.models[r], self.optimizers[r])
+            split = self.data[r]["train"]
+            # Shuffled on the CPU, where the order is the same whatever the device; gathered once, not in every step.
+            self.step_through(r, split.take(torch.randperm(len(split.target)).to(split.target.device)), weights)
+            if split.inputs.is_cuda:
                 torch.cuda.synchronize()
             seconds[r] = time.perf_counter() - start
         return seconds
 
-    def _train_replica(self, r: int, epoch: int, weights: dict[str, float]) -> None:
-        model, optimizer, split = self.models[r], self.optimizers[r], self.data[r]["train"]
-        optimizer.lr = self.learning_rate(epoch)
-        # Shuffled on the CPU, where the order is the same whatever the device; gathered once, not in every step.
-        shuffled = split.take(torch.randperm(len(split.target)).to(split.target.device))
-        for pairs, target, digits in shuffled.batches(self.training["batch_size"]):
-            weighted(loss_parts(model(pairs), target, digits), weights).sum().backward()
-            optimizer.step()
+    def step_through(self, r: int, shuffled: Split, weights: dict[str, float]) -> None:
+        """Train replica ``r`` on its shuffled examples, with these weights of the loss parts."""
+        for pairs, target, digits in shuffled.batches(self.training.batch_size):
+            weighted(loss_parts(self.models[r](pairs), target, digits), weights).sum().backward()
+            self.optimizers[r].step()
 
     def evaluate(self, split: str, epoch: int, active: np.ndarray) -> list[dict[str, float]]:
         scores: list[dict[str, float]] = [{} for _ in self.models]
-        weights = self.stage(epoch).weights
         for r in np.flatnonzero(active):
             batches = self.data[r][split].batches(EVALUATION_BATCH)
-            (scores[r],) = evaluate_model(self.models[r], batches, weights, self.decision)
+            (scores[r],) = evaluate_model(self.models[r], batches, self.loss_weights(epoch), self.decision)
         return scores
 
     def weights(self, replica: int) -> dict[str, Tensor]:
         return self.models[replica].state_dict()
 
-    def checkpoint(self) -> dict[str, Tensor]:
-        tensors = {}
-        for r, (model, best, optimizer) in enumerate(zip(self.models, self.best, self.optimizers, strict=True)):
-            parts = {"model": model.state_dict(), "best": best or {}, "optimizer": optimizer.state()}
-            tensors |= {f"{r}/{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
-        return tensors
-
-    def resume(self, tensors: dict[str, Tensor]) -> None:
-        parts = grouped(tensors)
-        for r, (model, optimizer) in enumerate(zip(self.models, self.optimizers, strict=True)):
-            model.load_state_dict(parts[f"{r}/model"])
-            optimizer.load(parts.get(f"{r}/optimizer", {}))
-            self.best[r] = parts.get(f"{r}/best")
-
-
-def grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Return tensors named ``group/name``, by group and name; a group may have slashes of its own."""
-    groups: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        group, _, name = key.rpartition("/")
-        groups.setdefault(group, {})[name] = tensor
-    return groups
+    def groups(self) -> dict[str, dict[str, Tensor]]:
+        models = {f"model/{r}": model.state_dict() for r, model in enumerate(self.models)}
+        return models | {f"optimizer/{r}": optimizer.state() for r, optimizer in enumerate(self.optimizers)}
 
 
 def set_trained_parts(model: nn.Module, parts: tuple[str, ...] | None) -> None:
@@ -204,8 +193,8 @@ def evaluate_model(
         parts = loss_parts(heads, target, digits, replicas)
         means = {"loss": weighted(parts, weights)} | {f"{head}_loss": part for head, part in parts.items()}
         sums = {name: mean * count for name, mean in means.items()}
-        sums |= count_correct(heads, target, digits, decision, replicas)
-        totals = {name: totals.get(name, 0) + value for name, value in sums.items()}
+        for name, total in (sums | count_correct(heads, target, digits, decision, replicas)).items():
+            totals[name] = totals.get(name, 0) + total
         pairs_of_each += count
     rows = torch.stack(list(totals.values()), dim=1).div(pairs_of_each).tolist()  # one synchronisation
     fixed = {f"{head}_weight": weight for head, weight in weights.items()}

@@ -30,14 +30,12 @@ def choose(build: Callable[[], nn.Module], device: torch.device, batch_size: int
 
     The number of replicas plays no part: otherwise a round could end in other last digits in another block of rounds.
     """
-    if device.type == "cpu" and (batch_size > FEW_PAIRS or _has_convolutions(build())):
+    model = build()
+    convolutions = any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in model.modules())
+    if device.type == "cpu" and (batch_size > FEW_PAIRS or convolutions):
         return LoopReplicas
     try:
-        stack([build(), build()])
+        stack([model, build()])
     except StackError:
         return LoopReplicas
     return StackedReplicas
-
-
-def _has_convolutions(model: nn.Module) -> bool:
-    return any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in model.modules())

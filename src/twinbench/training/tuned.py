@@ -5,8 +5,8 @@ Times: forward and backward, 256 images of 16 channels and 14×14 or 12×12 pixe
 AVX-512, torch 2.15.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -39,7 +39,7 @@ def tune(model: nn.Module) -> nn.Module:
             which has none, may be tuned too.
     """
     for layer, shape in _seen_shapes(model).items():
-        if _sees_images(shape):
+        if shape[1:] in [(1, IMAGE, IMAGE), (2, IMAGE, IMAGE)]:  # one image, or the two of a pair
             layer.__class__ = InputConv2d
         elif _leaves_one_pixel(layer, shape):
             layer.__class__ = OnePixelConv2d
@@ -79,14 +79,12 @@ class SELU(nn.SELU):
 
 class _SELU(torch.autograd.Function):
     @staticmethod
-    def forward(x: Tensor) -> Tensor:
+    def forward(ctx, x: Tensor) -> Tensor:
         negative = x.clamp(max=0)
         np.expm1(negative.numpy(), out=negative.numpy())  # an array is a view of its tensor
-        return negative.mul_(SCALE * ALPHA).add_(x.clamp(min=0), alpha=SCALE)
-
-    @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor], output: Tensor) -> None:
+        output = negative.mul_(SCALE * ALPHA).add_(x.clamp(min=0), alpha=SCALE)
         ctx.save_for_backward(output)
+        return output
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> Tensor:
@@ -154,11 +152,6 @@ class OnePixelConv2d(nn.Conv2d):
         return functional.linear(input.flatten(1), weight.flatten(1), self.bias)[:, :, None, None]
 
 
-def _sees_images(shape: torch.Size) -> bool:
-    """Whether a convolution's input is one image or the two of a pair, (n, 1 or 2, 14, 14)."""
-    return len(shape) == 4 and shape[1] in (1, 2) and shape[2:] == (IMAGE, IMAGE)
-
-
 def _leaves_one_pixel(layer: nn.Conv2d, shape: torch.Size) -> bool:
     """Whether a convolution of maps (n, C, H, W) takes one step each way, and its padded taps meet every pixel once."""
     simple = (layer.dilation, layer.groups, layer.padding_mode) == ((1, 1), 1, "zeros")
@@ -172,32 +165,19 @@ def _leaves_one_pixel(layer: nn.Conv2d, shape: torch.Size) -> bool:
 
 
 def _seen_shapes(model: nn.Module) -> dict[nn.Conv2d, torch.Size]:
-    """Return the shape of what each ``nn.Conv2d`` sees when one pair goes through the model in evaluation mode."""
+    """Return the shape of what each ``nn.Conv2d`` sees when one pair goes through a copy of the model."""
     shapes: dict[nn.Conv2d, torch.Size] = {}
+    if not any(type(layer) is nn.Conv2d for layer in model.modules()):
+        return shapes
 
-    def note(layer: nn.Conv2d, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+    def note(layer: nn.Conv2d, _: nn.Conv2d, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
         shapes.setdefault(layer, (*inputs, *named.values())[0].shape)
 
-    convolutions = [layer for layer in model.modules() if type(layer) is nn.Conv2d]
-    if convolutions:
-        pair = torch.zeros(1, 2, IMAGE, IMAGE).to(convolutions[0].weight)
-        with _evaluation(model), torch.no_grad(), torch.random.fork_rng([pair.device] if pair.is_cuda else []):
-            hooks = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in convolutions]
-            try:
-                model(pair)
-            finally:
-                for hook in hooks:
-                    hook.remove()
+    copy = deepcopy(model).eval()
+    for layer, copied in zip(model.modules(), copy.modules(), strict=True):
+        if type(layer) is nn.Conv2d:
+            copied.register_forward_pre_hook(partial(note, layer), with_kwargs=True)
+            pair = torch.zeros(1, 2, IMAGE, IMAGE).to(layer.weight)
+    with torch.no_grad(), torch.random.fork_rng([pair.device] if pair.is_cuda else []):
+        copy(pair)
     return shapes
-
-
-@contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode, then every module of it back into its own."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -45,12 +45,6 @@ class StackedLinear(nn.Module):
         if self.bias is not None:
             destination[f"{prefix}bias"] = destination[f"{prefix}bias"].squeeze(1)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *others: object) -> None:
-        turned = {f"{prefix}weight": state_dict[f"{prefix}weight"].transpose(1, 2)}
-        if self.bias is not None:
-            turned[f"{prefix}bias"] = state_dict[f"{prefix}bias"].unsqueeze(1)
-        super()._load_from_state_dict({**state_dict, **turned}, prefix, *others)
-
 
 class OneRow(torch.autograd.Function):
     """Dense layers of one row each, whose weight's gradient is a plain product of a column with a row.
@@ -123,7 +117,7 @@ class StackedBatchNorm(nn.Module):
 
 
 class StackedDropout(nn.Module):
-    """R dropouts, each of which draws from its replica's own generator (`seed_dropout`).
+    """R dropouts, each of which draws from its replica's own one of ``generators``.
 
     A replica's masks depend on no other replica. On a processor they are those that the layer alone would draw, if
     torch's global generator were in the same state; on a GPU that layer draws in another order.
@@ -154,7 +148,6 @@ class StackedTwin(nn.Module):
         super().__init__()
         self.branch = branch
         self.register_state_dict_post_hook(_part_sides)
-        self.register_load_state_dict_pre_hook(_join_sides)
 
     def forward(self, pairs: Tensor) -> Tensor:
         replicas = len(next(self.branch.parameters())) // 2
@@ -168,13 +161,6 @@ def _part_sides(twin: StackedTwin, state: dict[str, Tensor], prefix: str, _: obj
     both = {name: state.pop(f"{prefix}branch.{name}") for name in names}
     for side in range(2):
         state.update({f"{prefix}branches.{side}.{name}": tensor[side::2] for name, tensor in both.items()})
-
-
-def _join_sides(twin: StackedTwin, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """The reverse of `_part_sides`."""
-    for name in twin.branch.state_dict():
-        sides = [state.pop(f"{prefix}branches.{side}.{name}") for side in range(2)]
-        state[f"{prefix}branch.{name}"] = torch.stack(sides, dim=1).flatten(0, 1)
 
 
 def _stacked(parameters: Sequence[nn.Parameter | None]) -> nn.Parameter | None:

@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from twinbench.data.tensors import Split, join
+from twinbench.tasks.tensors import Split, join
 from twinbench.training.objectives import loss_parts, weighted
 from twinbench.training.optimizers import make_optimizer
-from twinbench.training.replicas import EVALUATION_BATCH, Replicas, evaluate_model, grouped, set_trained_parts
-from twinbench.training.stacked.stack import seed_dropout, stack
+from twinbench.training.replicas import EVALUATION_BATCH, Replicas, evaluate_model
+from twinbench.training.stacked.layers import StackedDropout
+from twinbench.training.stacked.stack import stack
 from twinbench.training.tuned import tune
-
-Batch = tuple[Tensor, Tensor, Tensor]  # pairs, targets, digits
 
 
 class StackedReplicas(Replicas):
@@ -30,7 +29,7 @@ class StackedReplicas(Replicas):
 
     def take(self, models: list[nn.Module]) -> None:
         self.model = tune(stack(models))
-        self.optimizer = make_optimizer(self.model.parameters(), self.training["optimizer"])
+        self.optimizer = make_optimizer(self.model.parameters(), self.training.optimizer)
         self.members = np.arange(len(models))  # which replicas are in the stack, in its order
         self.ended: dict[int, dict[str, Tensor]] = {}  # the weights of the others
         self.in_turn: dict[str, Split] = {}  # splits as the stack evaluates them; they change when a replica leaves
@@ -39,24 +38,26 @@ class StackedReplicas(Replicas):
     def train_epoch(self, epoch: int, active: np.ndarray) -> np.ndarray:
         self._keep(np.flatnonzero(active))
         start = time.perf_counter()
-        stage, device = self.stage(epoch), self.splits["train"].pairs.device
-        set_trained_parts(self.model, stage.parts)
-        self.optimizer.lr = self.learning_rate(epoch)
+        device = self.splits["train"].inputs.device
+        self.set_up_epoch(epoch, self.model, self.optimizer)
         seeds = [self.seeds[r].epoch(epoch) for r in self.members]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        pairs, size = len(self.data[0]["train"].target), self.training["batch_size"]
+        pairs, size = len(self.data[0]["train"].target), self.training.batch_size
         order = torch.stack([torch.randperm(pairs, generator=generator) for generator in generators])
         if device.type != "cpu":
             generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-        seed_dropout(self.model, generators)
+        for layer in self.model.modules():
+            if isinstance(layer, StackedDropout):
+                layer.generators = generators
         torch.manual_seed(seeds[0])  # in case a forward draws by itself
-        self._step_through(self._take("train", order, size).batches(size * len(self.members)), stage.weights)
+        batches = self._take("train", order, size).batches(size * len(self.members))
+        self._step_through(batches, self.loss_weights(epoch))
         if device.type == "cuda":
             torch.cuda.synchronize()
         return np.where(active, (time.perf_counter() - start) / len(self.members), 0)
 
-    def _step_through(self, batches: Iterable[Batch], weights: dict[str, float]) -> None:
-        """Take a step a batch; nothing here waits for a GPU, or reads a value from it."""
+    def _step_through(self, batches: Iterable[tuple[Tensor, Tensor, Tensor]], weights: dict[str, float]) -> None:
+        """Take a step per batch; nothing here waits for a GPU, or reads a value from it."""
         for pairs, target, digits in batches:
             losses = weighted(loss_parts(self.model(pairs), target, digits, len(self.members)), weights)
             losses.backward(torch.ones_like(losses))  # no replica's weights are in another's loss
@@ -68,7 +69,7 @@ class StackedReplicas(Replicas):
             order = torch.arange(len(self.data[0][split].target)).expand(count, -1)
             self.in_turn[split] = self._take(split, order, EVALUATION_BATCH)
         batches = self.in_turn[split].batches(EVALUATION_BATCH * count)
-        found = evaluate_model(self.model, batches, self.stage(epoch).weights, self.decision, count)
+        found = evaluate_model(self.model, batches, self.loss_weights(epoch), self.decision, count)
         scores = dict(zip(self.members, found, strict=True))
         return [scores[r] if active[r] else {} for r in range(len(self.data))]
 
@@ -98,17 +99,11 @@ class StackedReplicas(Replicas):
         self.members = members
         self.in_turn.clear()
 
-    def checkpoint(self) -> dict[str, Tensor]:
-        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state()}
-        parts |= {f"best/{r}": best for r, best in enumerate(self.best) if best}
-        parts |= {f"ended/{r}": weights for r, weights in self.ended.items()}
-        tensors = {f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
-        return tensors | {"members": torch.from_numpy(self.members)}
+    def groups(self) -> dict[str, dict[str, Tensor]]:
+        stack = {"members": torch.from_numpy(self.members)}
+        groups = {"stack": stack, "model": self.model.state_dict(), "optimizer": self.optimizer.state()}
+        return groups | {f"ended/{r}": weights for r, weights in self.ended.items()}
 
     def resume(self, tensors: dict[str, Tensor]) -> None:
-        parts = grouped({name: tensor for name, tensor in tensors.items() if name != "members"})
-        self._keep(tensors["members"].numpy())
-        self.model.load_state_dict(parts["model"])
-        self.optimizer.load(parts.get("optimizer", {}))
-        self.best = [parts.get(f"best/{r}") for r in range(len(self.data))]
-        self.ended = {r: parts[f"ended/{r}"] for r in self.ended}
+        self._keep(tensors["stack/members"].numpy())
+        super().resume(tensors)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from twinbench.architectures.registry import IMAGE, Heads
 from twinbench.architectures.twin import Twin
-from twinbench.training.stacked.layers import STACKED, StackedDropout, StackedTwin, StackError
+from twinbench.training.stacked.layers import STACKED, StackedTwin, StackError
 
 
 def stack(models: Sequence[nn.Module]) -> nn.Module:
@@ -26,7 +26,9 @@ def stack(models: Sequence[nn.Module]) -> nn.Module:
     Raises:
         StackError: a layer has no stacked form here, or the architecture's forward does not keep the order of its rows.
     """
-    name, images = type(models[0]).__name__, _images(models)
+    # Three pairs a model, to compare by; torch's global generator is left alone.
+    noise = torch.randn(len(models), 3, 2, IMAGE, IMAGE, generator=torch.Generator().manual_seed(0))
+    name, images = type(models[0]).__name__, noise.to(next(models[0].parameters()))
     expected = [_evaluate(model, of_model) for model, of_model in zip(models, images, strict=True)]
     parameters = sum(parameter.numel() for model in models for parameter in model.parameters())
     whole = _stack(models, {})
@@ -36,13 +38,6 @@ def stack(models: Sequence[nn.Module]) -> nn.Module:
         if not torch.allclose(logits, torch.cat([heads[head] for heads in expected]), rtol=1e-3, atol=1e-3):
             raise StackError(f"{name}'s forward mixes or reorders the rows of a batch")
     return whole
-
-
-def seed_dropout(stacked: nn.Module, generators: list[torch.Generator]) -> None:
-    """Let every dropout of a stacked module draw the masks of replica r from ``generators[r]``."""
-    for module in stacked.modules():
-        if isinstance(module, StackedDropout):
-            module.generators = generators
 
 
 def _stack(modules: Sequence[nn.Module], done: dict[nn.Module, nn.Module]) -> nn.Module:
@@ -83,12 +78,6 @@ def _one_branch_serves(module: nn.Module) -> bool:
     apart = len(set(modules)) == len(modules) and any(True for _ in left.parameters())
     dropout = any(isinstance(layer, nn.modules.dropout._DropoutNd) for layer in modules)
     return repr(left) == repr(right) and apart and not dropout
-
-
-def _images(models: Sequence[nn.Module]) -> Tensor:
-    """Return three pairs for each model (R, 3, 2, 14, 14), to compare by; torch's global generator is left alone."""
-    noise = torch.randn(len(models), 3, 2, IMAGE, IMAGE, generator=torch.Generator().manual_seed(0))
-    return noise.to(next(models[0].parameters()))
 
 
 @torch.no_grad()

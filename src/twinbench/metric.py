@@ -1,0 +1,64 @@
+"""The one table of metrics: what every part of the project knows of a metric stands here.
+
+To add a metric, add a line to `METRICS` and, if no column holds it yet, its value per pair in `evaluation.metrics`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric; a study file, a table of the report or a figure names it by ``name``."""
+
+    name: str
+    column: str  # the ``metric`` of metrics.parquet that it is read from; of seconds, the column of cells.parquet
+    head: str | None = None  # the head that a model needs for it
+    share: bool = False  # a share of pairs or of digits, from 0 to 1, which people read in per cent
+    higher_is_better: bool = False
+    complement: bool = False  # the metric is 1 − column
+
+    @property
+    def words(self) -> str:
+        """The name as text: ``digit error``."""
+        return self.name.replace("_", " ")
+
+    def of(self, column: Any) -> Any:
+        """Return the metric from values of its column."""
+        return 1 - column if self.complement else column
+
+    def possible(self, interval: tuple[float, float]) -> tuple[float, float]:
+        """Return an interval cut to what the metric can be: a share from 0 to 1, any other from 0 on; NaN stays.
+
+        Student's distribution, which intervals come from, knows no such ends.
+        """
+        most = 1.0 if self.share else math.inf
+        low, high = (end if math.isnan(end) else min(max(end, 0.0), most) for end in interval)
+        return low, high
+
+    def text(self, value: float, std: float | None = None) -> str:
+        """Return a value and its deviation, to the deviation's first digit; shares in per cent with one decimal."""
+        if self.share:
+            return f"{100 * value:.1f}" + (f" ± {100 * std:.1f} %" if std is not None else " %")
+        size = std or abs(value) / 10  # without a deviation: two significant digits
+        decimals = max(0, -math.floor(math.log10(size))) if size else 0
+        return f"{value:.{decimals}f}" + (f" ± {std:.{decimals}f}" if std else "")
+
+    def difference(self, difference: float) -> str:
+        """Return a difference of two values with its sign; of shares in points."""
+        text = f"{100 * difference:+.1f} points" if self.share else f"{difference:+.2g}"
+        return text.replace("-", "−")
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "accuracy", share=True, higher_is_better=True),
+        Metric("error", "accuracy", share=True, complement=True),
+        Metric("digit_error", "digit_accuracy", head="digits", share=True, complement=True),
+        Metric("loss", "loss"),  # of the whole objective
+        Metric("target_loss", "target_loss", head="target"),
+        Metric("seconds", "train_seconds"),  # of training per round
+    )
+}

@@ -1,0 +1,185 @@
+"""A study at one scale: the protocol that applies, the whole training of every model, and the slice that each job gets.
+
+A sweep is a study as well, with a parent: its models are the settings, which share pairs and seeds.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from twinbench.architectures.catalog import Architecture, architectures
+from twinbench.metric import METRICS
+from twinbench.spec.fields import CONSTANT, Count, Strict, Task
+from twinbench.spec.model import Model, Protocol
+from twinbench.spec.training import Cell, Inputs
+
+TRAIN_PAIRS = "protocol.pairs.train"  # the one option of the protocol that a sweep may vary
+Value = bool | int | float | str  # of an axis, once it is checked against the option that it is for
+
+
+class Source(Strict):
+    """The published report."""
+
+    report: Count
+    authors: str
+    title: str
+    date: str | None = None
+    table: str
+
+
+class Described(Strict):
+    """What a study says of itself, at every scale."""
+
+    title: str
+    about: str | None = None  # a paragraph of the report: what the study is about
+    source: Source
+    task: Task = "pairs"
+    parameter_budget: Count | None = None  # a model with more parameters is refused
+    figures: list[str]
+    choices: list[str] = Field(default_factory=list)  # where the source is silent, and what is done here
+
+
+class Axis(Strict):
+    """What a sweep varies: a dotted path into the model, its name in words, its values, and the same as text."""
+
+    path: str
+    label: str
+    values: list[Value]
+    texts: list[str]
+
+
+class Swept(Strict):
+    """What makes a study a sweep."""
+
+    parent: str
+    name: str  # among the parent's sweeps
+    base: str  # the parent's model that all settings start from
+    metric: str
+    split: str  # whose values are shown
+    claimed: list[str]  # the settings that the report found best, or kept
+    axes: list[Axis]
+    settings: dict[str, list[Value]]  # of each setting, its value on each axis
+    # What figures do without: what the scale changes in all sweeps of the study, and the report's conclusion in words.
+    reduced: dict[str, Any] = Field(default_factory=dict)
+    conclusion: str | None = None
+
+
+class Study(Described):
+    """A study at one scale; a sweep has ``swept``."""
+
+    name: str  # of a sweep <study>.<sweep>, which goes into paths and seeds
+    file: str = Field(default="", exclude=True)  # where it is written, for messages
+    protocol: Protocol
+    models: dict[str, Model]
+    seed: int
+    rounds_per_job: int
+    reduced: dict[str, Any]  # what the scale changes
+    swept: Swept | None = None
+    missing: list[dict[str, str]] = Field(default_factory=list)  # cells that a partial report does without
+
+    @property
+    def folds(self) -> list[str]:
+        """Names of the folds: ``0`` … or, without cross-validation, the one fold ``all``."""
+        return [str(fold) for fold in range(self.protocol.folds)] if self.protocol.folds else ["all"]
+
+    def blocks(self, model: str | None = None) -> list[str]:
+        """Return the blocks of rounds of the study, or of a model that may have fewer: ``["0-7", "8-15"]``.
+
+        More rounds only add blocks to full ones.
+        """
+        rounds, size = self.protocol.rounds, self.rounds_per_job
+        if model and self.models[model].rounds:
+            rounds = min(rounds, self.models[model].rounds)
+        return [f"{first}-{min(first + size, rounds) - 1}" for first in range(0, rounds, size)]
+
+    def cells(self, model: str | None = None) -> list[dict[str, str]]:
+        """Return study, model, fold and rounds of every training job of the study, or of one of its models."""
+        cells = [
+            {"study": self.name, "model": name, "fold": fold, "rounds": block}
+            for name in ([model] if model else self.models)
+            for fold in self.folds
+            for block in self.blocks(name)
+        ]
+        return [cell for cell in cells if cell not in self.missing]
+
+    def without_missing(self, record: str) -> "Study":
+        """Return the study without the cells whose record, a path pattern, is not there, and models without a cell."""
+        missing = [cell for cell in self.cells() if not Path(record.format(**cell)).exists()]
+        left = self.model_copy(update={"missing": missing})
+        return left.model_copy(update={"models": {name: m for name, m in self.models.items() if left.cells(name)}})
+
+    def architecture(self, model: str) -> Architecture:
+        """Return what the model's architecture declares."""
+        return architectures()[self.models[model].architecture]
+
+    def modules(self) -> list[str]:
+        """Return the package modules that define the architectures of the study's models."""
+        return sorted({module for model in self.models for module in self.architecture(model).modules})
+
+    def draw(self, train: int) -> dict[str, Any]:
+        """Return the slice that the drawn pairs depend on.
+
+        Args:
+            train: pairs that the data set's training part has at most. All are drawn where settings take different
+                numbers of them: another value then redraws nothing, and a larger one only adds pairs to a smaller one.
+        """
+        counts = self.protocol.pairs.model_dump()
+        # Of every setting, those that a partial report does without included: what is drawn stays.
+        settings = self.swept.settings if self.swept else []
+        if taken := [pairs for setting in settings if (pairs := self.train_pairs(setting))]:
+            counts["train"] = train - counts["validation"] if self.task == "pairs" else max(taken)
+        names = {"task": self.task, "study": self.name, "seed": self.seed, "counts": counts}
+        return names | self.protocol.model_dump(include={"folds", "fixed_data"})
+
+    def cell(self, model: str) -> dict[str, Any]:
+        """Return the slice that training a model depends on; `spec.training.Cell` reads it."""
+        entry = self.models[model]
+        shared = {"study": self.name, "seed": self.seed, "fixed_data": self.protocol.fixed_data}
+        inputs = Inputs(task=self.task, scaling=entry.training.scaling, train_pairs=self.train_pairs(model))
+        own = {key: getattr(entry, key) for key in ("architecture", "options", "objective", "decision", "training")}
+        return Cell(**shared, model=model, parameter_budget=self.parameter_budget, inputs=inputs, **own).model_dump()
+
+    def predicted(self) -> dict[str, dict[str, Any]]:
+        """Return the slice that predictions depend on: inputs, architecture and options of every model."""
+        cells = {name: self.cell(name) for name in self.models}
+        return {name: {key: cell[key] for key in ("inputs", "architecture", "options")} for name, cell in cells.items()}
+
+    def train_pairs(self, model: str) -> int | None:
+        """Return how many training pairs a setting of a sweep takes of those drawn; None if it takes all."""
+        paths = [axis.path for axis in self.swept.axes] if self.swept else []
+        return self.swept.settings[model][paths.index(TRAIN_PAIRS)] if TRAIN_PAIRS in paths else None
+
+    def scoring(self) -> dict[str, dict[str, Any]]:
+        """Return, for every model and the baseline, the decision that counts, the losses' weights and the loss.
+
+        Where the weights change, those of the last epoch count.
+        """
+        scoring = {}
+        for name, model in self.models.items():
+            weights = model.objective.stage(model.training.epochs, model.training.epochs).weights
+            scoring[name] = {"decision": model.decision, "weights": weights, "loss": self.architecture(name).loss}
+        return scoring | {CONSTANT: {"decision": "target", "weights": {"target": 1.0}, "loss": "cross-entropy"}}
+
+    def answering(self) -> dict[str, dict[str, Any]]:
+        """Return, for every model, the decision that counts and the heads that are trained."""
+        return {
+            name: {"decision": model.decision, "trained": model.objective.trained}
+            for name, model in self.models.items()
+        }
+
+    def shown(self) -> dict[str, Any]:
+        """Return the slice that the figures depend on: labels, published values and, of a sweep, its axes."""
+        published = {
+            name: metric.of(value.value) if metric.complement else value.value
+            for name, model in self.models.items()
+            for value in model.published.values
+            if value.is_main and (metric := METRICS[value.metric]).column == "accuracy"
+        }
+        swept = self.swept and self.swept.model_dump(exclude={"conclusion", "reduced"})  # which the report shows
+        return {"labels": self.labels, "published": published, "swept": swept}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The label of every model, the constant baseline's last."""
+        return {name: model.label for name, model in self.models.items()} | {CONSTANT: "majority class"}
