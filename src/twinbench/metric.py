@@ -18,6 +18,8 @@ class Metric:
     share: bool = False  # a share of pairs or of digits, from 0 to 1, which people read in per cent
     higher_is_better: bool = False
     complement: bool = False  # the metric is 1 − column
+    of_weights: bool = False  # the weights of the objective enter
+    hardware: bool = False  # it depends on the machine, and predictions do not hold it
 
     @property
     def words(self) -> str:
@@ -57,8 +59,8 @@ METRICS = {
         Metric("accuracy", "accuracy", share=True, higher_is_better=True),
         Metric("error", "accuracy", share=True, complement=True),
         Metric("digit_error", "digit_accuracy", head="digits", share=True, complement=True),
-        Metric("loss", "loss"),  # of the whole objective
+        Metric("loss", "loss", of_weights=True),  # of the whole objective
         Metric("target_loss", "target_loss", head="target"),
-        Metric("seconds", "train_seconds"),  # of training per round
+        Metric("seconds", "train_seconds", hardware=True),  # of training per round
     )
 }

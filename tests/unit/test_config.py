@@ -376,27 +376,31 @@ def test_more_rounds_only_add_blocks():
 
 def test_a_partial_report_has_what_is_there(tmp_path):
     studies = load_studies(config(studies=["twin-lenet", "disc"], sweeps=True), STUDIES)
-    record = f"{tmp_path}/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}/record.json"
+    folder, predictions = (
+        f"{tmp_path}/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}",
+        f"{tmp_path}/{{study}}.parquet",
+    )
 
-    def end(*cells):
+    def end(*cells, files=("record.json", "history.parquet", "weights.safetensors")):
         for cell in cells:
-            path = Path(record.format(**cell))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            path = Path(folder.format(**cell))
+            path.mkdir(parents=True, exist_ok=True)
+            for file in files:
+                (path / file).touch()
 
     every = [cell for study in studies.values() for cell in study.cells()]
-    assert present(studies, record) == ({}, every)
+    assert present(studies, folder, predictions) == ({}, every)
     first, second = studies["twin-lenet"].cells("plain")[:2]
     of_sweep = studies["disc.width"].cells("width-2")
     end(first, second, *of_sweep)
-    kept, missing = present(studies, record)
+    kept, missing = present(studies, folder, predictions)
     assert list(kept) == ["twin-lenet"], "a sweep needs its study"
     assert missing == [cell for cell in every if cell not in (first, second, *of_sweep)]
     assert list(kept["twin-lenet"].models) == ["plain"]
     assert kept["twin-lenet"].cells() == [first, second]
     assert list(kept["twin-lenet"].labels) == ["plain", "constant"]
     end(studies["disc"].cells("tanh")[0])
-    kept, missing = present(studies, record)
+    kept, missing = present(studies, folder, predictions)
     assert list(kept) == ["twin-lenet", "disc", "disc.width"]
     assert list(kept["disc.width"].models) == ["width-2"]
     assert len(kept["disc.width"].swept.settings) == 8, "the report says of the others that they are missing"
@@ -404,7 +408,17 @@ def test_a_partial_report_has_what_is_there(tmp_path):
         assert study.draw(30_000) == studies[name].draw(30_000)
         assert all(study.cell(model) == studies[name].cell(model) for model in study.models)
     end(*every)
-    assert present(studies, record) == (studies, [])
+    assert present(studies, folder, predictions) == (studies, [])
+    for file in Path(tmp_path).rglob("weights.safetensors"):
+        file.unlink()
+    assert present(studies, folder, predictions) == ({}, every), "no predictions, and no weights to make them of"
+    for name in studies:
+        Path(predictions.format(study=name)).touch()
+    assert present(studies, folder, predictions) == (studies, []), "predictions make up for weights"
+    Path(folder.format(**first), "record.json").unlink()
+    kept, missing = present(studies, folder, predictions)
+    assert "twin-lenet" not in kept, "other cells need other predictions, which need the weights"
+    assert missing == studies["twin-lenet"].cells()
 
 
 def test_a_partial_sweep_over_training_points_redraws_nothing(tmp_path):
@@ -415,9 +429,11 @@ def test_a_partial_sweep_over_training_points_redraws_nothing(tmp_path):
     )
     sweep = load_all(file)["disc.width"]
     assert sweep.draw(30_000)["counts"] == {"train": 200, "validation": 1000, "test": 1000}
-    record = f"{tmp_path}/{{model}}-{{rounds}}.json"
-    Path(record.format(**sweep.cells("train-50")[0])).touch()
-    partial = sweep.without_missing(record)
+    folder = tmp_path / "train-50-0-7"
+    folder.mkdir()
+    for name in ("record.json", "history.parquet", "weights.safetensors"):
+        (folder / name).touch()
+    partial = sweep.without_missing(f"{tmp_path}/{{model}}-{{rounds}}", f"{tmp_path}/none.parquet")
     assert list(partial.models) == ["train-50"]
     assert partial.draw(30_000) == sweep.draw(30_000)
 

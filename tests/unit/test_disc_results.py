@@ -12,7 +12,7 @@ import yaml
 from tests.conftest import ROOT, put
 from twinbench.architectures.catalog import architectures
 from twinbench.config.loading import load_config, load_study
-from twinbench.evaluation.aggregation import study_cells, study_history, study_metrics
+from twinbench.evaluation.aggregation import study_cells, study_metrics
 from twinbench.evaluation.metrics import metrics
 from twinbench.evaluation.predictions import predict_study
 from twinbench.figures.catalog import figures
@@ -70,7 +70,7 @@ def trained(study, folder, models, rounds=range(2), **changed):
         "examples": pd.read_parquet(examples), "predictions": predictions,
         "metrics": study_metrics(predictions, study.scoring(), study.name),
         "cells": study_cells([output.record for output in outputs]),
-        "history": study_history([output.history for output in outputs]),
+        "history": pd.concat([pd.read_parquet(output.history) for output in outputs], ignore_index=True),
         "weights": {model: read_tensors(output.weights) for model, output in zip(models, outputs, strict=True)},
     }  # fmt: skip
 

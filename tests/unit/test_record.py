@@ -55,6 +55,14 @@ def test_fields_that_are_no_longer_known_are_left_out(written):
     assert Record.read(write(content | {"rounds": rounds})) == RECORD
 
 
+def test_a_record_without_names_is_that_of_its_path(written, tmp_path):
+    content, _ = written
+    path = tmp_path / "cells/transfer/cnn/fold-3/rounds-0-1/record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({key: value for key, value in content.items() if key not in ("study", "model", "fold")}))
+    assert Record.read(path).axes == {"study": "transfer", "model": "cnn", "fold": "3"}
+
+
 def test_rows_name_the_cell_and_share_the_jobs_seconds():
     rows = RECORD.rows()
     assert rows[["study", "model", "fold", "round", "status", "reason"]].to_numpy().tolist() == [
@@ -74,7 +82,7 @@ DAMAGED = {
     "a list": lambda content: [1],
     "a number": lambda content: 3,
     "nothing": lambda content: "null",
-    "no study": lambda content: {key: content[key] for key in content if key != "study"},
+    "no parameters": lambda content: {key: content[key] for key in content if key != "parameters"},
     "no rounds": lambda content: {key: content[key] for key in content if key != "rounds"},
     "rounds are a number": lambda content: content | {"rounds": 3},
     "rounds are numbers": lambda content: content | {"rounds": [3]},

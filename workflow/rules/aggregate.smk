@@ -14,9 +14,6 @@ rule aggregate:
         f"{BENCHMARKS}/aggregate/{{study}}.tsv"
     conda:
         "../envs/twinbench.yaml"
-    resources:
-        mem_mb=1500,
-        runtime=10,
     params:
         scoring=of_study("scoring"),
         code=code("aggregate.py"),
@@ -27,8 +24,8 @@ rule aggregate:
 # Of studies whose task is pairs.
 rule errors:
     input:
-        images=IMAGES,
-        examples=examples_of_study,
+        images=ancient(IMAGES),
+        examples=ancient(examples_of_study),
         predictions=PREDICTIONS,
         metrics=STUDY_TABLE.replace("{table}", "metrics"),
     output:
@@ -39,9 +36,6 @@ rule errors:
         f"{BENCHMARKS}/errors/{{study}}.tsv"
     conda:
         "../envs/twinbench.yaml"
-    resources:
-        mem_mb=1500,
-        runtime=10,
     params:
         answering=of_study("answering"),
         code=code("errors.py"),
@@ -62,9 +56,6 @@ rule collect:
         table="metrics|cells|history|errors",
     conda:
         "../envs/twinbench.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=5,
     params:
         code=code("collect.py"),
     script:

@@ -41,7 +41,7 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 
 MISSING = []  # training jobs that a partial report does without
 if CONFIG.partial:
-    STUDIES, MISSING = present(STUDIES, f"{CELL}/record.json")
+    STUDIES, MISSING = present(STUDIES, CELL, PREDICTIONS)
     if not STUDIES:
         sys.exit(f"{RESULTS}: nothing to report on yet, no training has ended")
 
@@ -123,15 +123,15 @@ def draw_code(wildcards):
     return code("draw.py", f"twinbench.tasks.{study_of(wildcards).task}")
 
 
-def cell_code(wildcards):
-    """Param function: digest of a training with the module of its model's architecture, and the version of torch."""
-    modules = study_of(wildcards).architecture(wildcards.model).modules
-    return f"{code('train.py', *modules)}, torch {version('torch')}"
+def model_code(script):
+    """Param function: digest of what a script, the wildcards' models and the images that they need run; torch's version."""
 
+    def digest_of_models(wildcards):
+        models = code(script, *study_of(wildcards).modules(wildcards.get("model")))
+        images = [code("images.py", DATASET.module)] if images_of(wildcards) else []
+        return ", ".join([models, *images, f"torch {version('torch')}"])
 
-def evaluation_code(wildcards):
-    """Param function: the same for the evaluation of all models of a study."""
-    return f"{code('evaluate.py', *study_of(wildcards).modules())}, torch {version('torch')}"
+    return digest_of_models
 
 
 def cell_gpus(wildcards):
@@ -145,9 +145,7 @@ def cell_memory(wildcards):
     They are weights, best weights, gradient and two moments; all but the gradient once more as a checkpoint is written.
     """
     first, last = map(int, wildcards.rounds.split("-"))
-    study, model = study_of(wildcards), wildcards.model
-    # A published count knows the model's options; the declared one is that of the architecture's defaults.
-    parameters = max(study.models[model].published.parameters or 0, study.architecture(model).parameters)
+    parameters = study_of(wildcards).parameters(wildcards.model)
     return 1500 + int(round((last - first + 1) * 9 * 4 * parameters / 1e6, -2))
 
 

@@ -12,9 +12,6 @@ rule images:
         f"results/images/{DATASET.name}.tsv"
     conda:
         "../envs/twinbench.yaml"
-    resources:
-        mem_mb=1500,
-        runtime=10,
     params:
         dataset=DATASET.name,
         code=code("images.py", DATASET.module),
@@ -34,9 +31,6 @@ rule pretrained:
         "results/pretrained/resnet18.tsv"
     conda:
         "../envs/twinbench.yaml"
-    resources:
-        mem_mb=1500,
-        runtime=10,
     params:
         source=CONFIG.pretrained.resnet18,
         code=code("pretrained.py"),
@@ -56,9 +50,6 @@ rule draw:
         f"{BENCHMARKS}/draw/{{study}}/rounds-{{rounds}}.tsv"
     conda:
         "../envs/twinbench.yaml"
-    resources:
-        mem_mb=500,
-        runtime=5,
     params:
         examples=drawn,
         code=draw_code,

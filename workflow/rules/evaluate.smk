@@ -3,8 +3,8 @@
 
 rule evaluate:
     input:
-        images=images_of,
-        examples=examples_of_study,
+        images=ancient(images_of),
+        examples=ancient(examples_of_study),
         weights=of_cells(f"{CELL}/weights.safetensors"),
         records=of_cells(f"{CELL}/record.json"),
     output:
@@ -22,6 +22,6 @@ rule evaluate:
     params:
         models=of_study("predicted"),
         folds=of_study("folds"),
-        code=evaluation_code,
+        code=model_code("evaluate.py"),
     script:
         "../scripts/evaluate.py"

@@ -17,9 +17,6 @@ rule figure:
         f"{BENCHMARKS}/figures/{{study}}/{{figure}}.tsv"
     conda:
         "../envs/twinbench.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=5,
     params:
         shown=of_study("shown"),
         caption=figure_caption,
@@ -45,9 +42,6 @@ rule overview:
         f"{BENCHMARKS}/figures/overview.tsv"
     conda:
         "../envs/twinbench.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=5,
     params:
         studies={name: STUDIES[name].shown() for name in OF_PAIRS},
         caption=captions()["overview"],

@@ -17,9 +17,6 @@ rule report:
         f"{BENCHMARKS}/report.tsv"
     conda:
         "../envs/twinbench.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=5,
     params:
         config=CONFIG.model_dump(),
         studies=[study.model_dump() for study in STUDIES.values()],
@@ -47,9 +44,6 @@ rule archive:
         f"{BENCHMARKS}/archive.tsv"
     conda:
         "../envs/twinbench.yaml"
-    resources:
-        mem_mb=500,
-        runtime=5,
     params:
         code=code("archive.py"),
     script:

@@ -54,14 +54,14 @@ def load_study(path: Path, config: Config) -> list[Study]:
     return found[config.scale]
 
 
-def present(studies: dict[str, Study], record: str) -> tuple[dict[str, Study], list[dict[str, str]]]:
+def present(studies: dict[str, Study], folder: str, predictions: str) -> tuple[dict[str, Study], list[dict[str, str]]]:
     """Return the studies of a report on what exists, and the cells that it does without.
 
     Args:
         studies: all of them, by name.
-        record: path pattern of a cell's record; where there is none, the cell is left out. So is a study or sweep of
-            which nothing exists, and a sweep whose study is.
+        folder, predictions: path patterns (`Study.without_missing`). A study or sweep of which nothing exists is left
+            out, and so is a sweep whose study is.
     """
-    left = {name: study.without_missing(record) for name, study in studies.items()}
+    left = {name: study.without_missing(folder, predictions) for name, study in studies.items()}
     kept = {n: s for n, s in left.items() if s.models and (not s.swept or left[s.swept.parent].models)}
     return kept, [cell for study in left.values() for cell in study.missing]

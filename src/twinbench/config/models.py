@@ -102,7 +102,7 @@ class Sweep(Strict):
     training: PartialTraining = PartialTraining()
     protocol: PartialProtocol = PartialProtocol()
     axes: Annotated[dict[str, Annotated[list[RawValue], Field(min_length=1)]], Field(min_length=1, max_length=2)]
-    metric: Literal[tuple(name for name in METRICS if name != "seconds")]
+    metric: Literal[tuple(name for name, metric in METRICS.items() if not metric.hardware)]
     split: Literal["train", "validation", "test"] = "validation"  # what is shown; validation pairs choose the best
     published: Conclusion | None = None
 

@@ -100,14 +100,14 @@ class Expansion:
         return raw
 
     def _check_metric(self, model: Model) -> None:
-        metric, of_sweeps = METRICS[self.sweep.metric], [m for m in METRICS.values() if m.name != "seconds"]
+        metric, of_sweeps = METRICS[self.sweep.metric], [m for m in METRICS.values() if not m.hardware]
         headless = ", ".join(other.name for other in of_sweeps if not other.head)
         if metric.head and metric.head not in model.objective.trained:
             lacks = metric.head not in architectures()[model.architecture].heads
             why = f"head, which {model.architecture} lacks" if lacks else "head that the objective trains"
             self.refuse("metric", f"{metric.name} needs a {metric.head} {why}; allowed: {headless}")
-        if metric.name == "loss" and any(path.startswith("objective.") for path in self.sweep.axes):
-            allowed = ", ".join(other.name for other in of_sweeps if other.name != "loss")
+        if metric.of_weights and any(path.startswith("objective.") for path in self.sweep.axes):
+            allowed = ", ".join(other.name for other in of_sweeps if not other.of_weights)
             self.refuse("metric", f"the loss is another one at every value of an objective axis; allowed: {allowed}")
 
     def _setting(self, setting: dict[str, Value], key: str) -> tuple[Model, Protocol]:

@@ -1,1 +1,1 @@
-"""From the official MNIST files to seeded pair tables."""
+"""From the official files of a data set to pooled images."""

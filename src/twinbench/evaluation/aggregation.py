@@ -3,7 +3,6 @@
 import pandas as pd
 
 from twinbench.evaluation.metrics import metrics
-from twinbench.files import read_parquet
 from twinbench.training.record import Record
 
 
@@ -20,8 +19,3 @@ def study_metrics(predictions: pd.DataFrame, scoring: dict[str, dict], study: st
 def study_cells(records: list[str]) -> pd.DataFrame:
     """Return a row per (study, model, fold, round): how its training ended, its cost, and what it ran on."""
     return pd.concat([Record.read(path).rows() for path in records], ignore_index=True)
-
-
-def study_history(histories: list[str]) -> pd.DataFrame:
-    """Return the training histories of all cells of a study; each names its study, model and fold."""
-    return pd.concat(map(read_parquet, histories), ignore_index=True)

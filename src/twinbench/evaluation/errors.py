@@ -63,7 +63,7 @@ def hardest_pairs(answers: pd.DataFrame, pairs: pd.DataFrame, images: np.ndarray
     Args:
         answers: those of `reported_answers`.
         pairs: pair tables of all rounds.
-        images: (10000, 14, 14), MNIST's test part.
+        images: (n, 14, 14), the data set's test part.
         count: pairs to return, at most: a pair that every model gets right is not hard.
 
     Returns:

@@ -37,9 +37,9 @@ class Measured:
         Under cross-validation, training and test values are those of the selected fold; validation values are those of
         every fold, as the reports give mean and deviation over the folds. Seconds add up a round's trainings.
         """
-        if metric == "seconds":
+        if METRICS[metric].hardware:
             done = self.cells[(self.cells["model"] == model) & (self.cells["status"] == "ok")]
-            return done.groupby("round")["train_seconds"].sum()
+            return done.groupby("round")[METRICS[metric].column].sum()
         rows = self.metrics if split == "validation" else reported(self.metrics)
         return self._of(rows, model, metric, split)
 
@@ -58,7 +58,7 @@ class Measured:
         ours = self.summary(model, metric.name, split)
         if not ours.n:
             return Verdict("not comparable", "no result of ours")
-        if metric.name == "seconds":
+        if metric.hardware:
             return Verdict("not comparable", "other hardware")
         if is_smaller(self.study):
             return Verdict("not comparable", "smaller protocol")

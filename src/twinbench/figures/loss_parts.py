@@ -19,10 +19,15 @@ PARTS = {"digits": ("digit loss", SPLIT_COLOURS["train"]), "target": ("target lo
 
 def draw(results: StudyResults, path: Path) -> None:
     """Draw a row per model with both heads and changing weights, a column per split."""
-    weights = results.history.dropna(subset=["digits_loss", "target_loss"])
+    columns = [f"{head}_{value}" for head in PARTS for value in ("loss", "weight")]
+    weights = results.history.reindex(columns=["model", *columns]).dropna()
     changes = weights.groupby("model")[["digits_weight", "target_weight"]].nunique().gt(1).any(axis=1)
     models = [model for model in results.models if changes.get(model, False)]
-    figure = new_figure(8, 2.7 * len(models) + 0.5)
+    figure = new_figure(8, 2.7 * max(1, len(models)) + 0.5)
+    if not models:  # of a partial report, or in a single epoch
+        figure.text(0.5, 0.5, "No model has two losses whose weights changed.", ha="center", va="center")
+        save(figure, path)
+        return
     grid = figure.subplots(len(models), len(SPLITS), sharex="row", sharey="row", squeeze=False)
     for row, model in zip(grid, models, strict=True):
         history = results.history[results.history["model"] == model]

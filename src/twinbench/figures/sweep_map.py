@@ -4,6 +4,7 @@ The outline marks the best mean on the validation pairs, the dotted one the repo
 that diverged, with their number; the others make the mean.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 from twinbench.evaluation.sweeps import SweepResults
 from twinbench.figures.style import DIVERGED, StudyResults, new_figure, save
+from twinbench.metric import METRICS
 from twinbench.spec.study import Swept
 
 TABLES = ("metrics", "cells")
@@ -29,10 +31,10 @@ def draw(study: StudyResults, path: Path) -> None:
     found, split, of = results.found, results.swept.split, results.metric
     means = {name: setting.values[split].mean for name, setting in found.items()}
     # Light is good, in either panel.
-    text, colours = "{:.1%}" if of.share else "{:.3g}", "magma" if of.higher_is_better else "magma_r"
-    _draw(metric, results, means, text, cmap=colours, scale=PercentFormatter(1.0, 0) if of.share else None)
+    colours = "magma" if of.higher_is_better else "magma_r"
+    _draw(metric, results, means, of.text, cmap=colours, scale=PercentFormatter(1.0, 0) if of.share else None)
     metric.set_title(f"{split} {of.words}")
-    _draw(seconds, results, {name: setting.seconds.mean for name, setting in found.items()}, "{:.2g}")
+    _draw(seconds, results, {name: setting.seconds.mean for name, setting in found.items()}, METRICS["seconds"].text)
     seconds.set_title("training, seconds per round")
     metric.set_ylabel(results.swept.axes[1].label)
     _mark(metric, results)
@@ -40,7 +42,7 @@ def draw(study: StudyResults, path: Path) -> None:
 
 
 def _draw(
-    panel: Axes, results: SweepResults, values: dict[str, float], text: str, cmap: str = "magma_r",
+    panel: Axes, results: SweepResults, values: dict[str, float], text: Callable, cmap: str = "magma_r",
     scale: PercentFormatter | None = None,
 ) -> None:  # fmt: skip
     """Draw one value per setting, and their colour bar; one that is NaN, since every round diverged, is left white."""
@@ -52,7 +54,7 @@ def _draw(
     for (row, column), value in np.ndenumerate(grid):
         if np.isfinite(value):
             light = sum(image.to_rgba(value)[:3]) > 1.5
-            panel.text(column, row, text.format(value), ha="center", va="center", fontsize=7,
+            panel.text(column, row, text(value), ha="center", va="center", fontsize=7,
                        color="black" if light else "white")  # fmt: skip
     panel.set_xticks(range(len(first.texts)), first.texts)
     panel.set_yticks(range(len(second.texts)), second.texts)

@@ -119,6 +119,8 @@ def _finding(measured: Measured) -> str:
         for published in model.published.values
         if published.is_main
     )
+    if not counts:
+        return "no published test results"
     if counts["not comparable"] == counts.total():
         return f"no verdict on the {counts.total()} published test results at this scale"
     others = ", ".join(f"{counts[word]} {word}" for word in ("higher", "lower", "not comparable") if counts[word])

@@ -103,9 +103,20 @@ class Study(Described):
         ]
         return [cell for cell in cells if cell not in self.missing]
 
-    def without_missing(self, record: str) -> "Study":
-        """Return the study without the cells whose record, a path pattern, is not there, and models without a cell."""
-        missing = [cell for cell in self.cells() if not Path(record.format(**cell)).exists()]
+    def without_missing(self, folder: str, predictions: str) -> "Study":
+        """Return the study without the cells that a report lacks, and without models that have no cell.
+
+        Args:
+            folder: path pattern of a cell. A cell lacks if its record, history or weights do.
+            predictions: path pattern of the study's predictions, which make up for weights that were deleted.
+        """
+
+        def lacking(*files: str) -> list[dict[str, str]]:
+            return [c for c in self.cells() if not all(Path(folder.format(**c), file).exists() for file in files)]
+
+        missing = lacking("record.json", "history.parquet")
+        if missing or not Path(predictions.format(study=self.name)).exists():
+            missing = lacking("record.json", "history.parquet", "weights.safetensors")
         left = self.model_copy(update={"missing": missing})
         return left.model_copy(update={"models": {name: m for name, m in self.models.items() if left.cells(name)}})
 
@@ -113,9 +124,20 @@ class Study(Described):
         """Return what the model's architecture declares."""
         return architectures()[self.models[model].architecture]
 
-    def modules(self) -> list[str]:
-        """Return the package modules that define the architectures of the study's models."""
-        return sorted({module for model in self.models for module in self.architecture(model).modules})
+    def parameters(self, model: str) -> int:
+        """Return about how many parameters a model has: more than declared where its options are larger."""
+        entry, declared = self.models[model], self.architecture(model)
+        count = declared.parameters
+        for name, value in entry.options.items():
+            if isinstance(value, int):  # of true and false, the other one may mean two branches instead of one
+                default = declared.options[name][1]
+                count *= 1 + (value != default) if isinstance(value, bool) else max(1, value / default)
+        return entry.published.parameters or round(count)
+
+    def modules(self, model: str | None = None) -> list[str]:
+        """Return the package modules that define the architectures of the study's models, or of one of them."""
+        names = [model] if model else self.models
+        return sorted({module for name in names for module in self.architecture(name).modules})
 
     def draw(self, train: int) -> dict[str, Any]:
         """Return the slice that the drawn pairs depend on.
@@ -171,7 +193,7 @@ class Study(Described):
     def shown(self) -> dict[str, Any]:
         """Return the slice that the figures depend on: labels, published values and, of a sweep, its axes."""
         published = {
-            name: metric.of(value.value) if metric.complement else value.value
+            name: metric.of(value.value)
             for name, model in self.models.items()
             for value in model.published.values
             if value.is_main and (metric := METRICS[value.metric]).column == "accuracy"

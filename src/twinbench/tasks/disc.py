@@ -20,7 +20,7 @@ SEED_NAME = "scratch"  # all studies and sweeps of the disc see the same points 
 
 def seed_axes(study: str, fold: str) -> dict[str, str]:
     """Return the names that go into the seeds of a training, beside the round."""
-    return {"study": SEED_NAME}
+    return {"study": SEED_NAME} | ({} if fold == "all" else {"fold": fold})
 
 
 def inside(points: np.ndarray) -> np.ndarray:

@@ -52,6 +52,9 @@ class Record:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
+            if "study" not in content:  # of an older version, whose path names the cell
+                content["study"], content["model"], fold = Path(path).parts[-5:-2]
+                content["fold"] = fold.removeprefix("fold-")
             names = [field.name for field in fields(Ended)]
             content["rounds"] = [Ended(*(round_[name] for name in names)) for round_ in content["rounds"]]
             return cls(**{field.name: content[field.name] for field in fields(cls) if field.name in content})
