@@ -10,9 +10,9 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def prepare(threads: int) -> None:
-    """Set up this process for training or evaluating small nets.
+    """Set up this process for training or evaluating small models.
 
-    - ``threads`` threads, as Snakemake allotted, instead of one a core;
+    - ``threads`` threads, as Snakemake allotted, instead of one per core;
     - on a GPU convolutions in full float32, as matrix products are: torch's default, tf32, keeps 10 bits of 23;
     - denormal numbers, which decayed moments run into and which cost a hundred cycles each, become 0;
     - on Linux with glibc, memory of freed tensors stays with the process. By default much of it goes back to the

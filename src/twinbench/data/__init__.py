@@ -1,1 +1,1 @@
-"""From the official MNIST files to seeded pair tables."""
+"""The data sets: their official files, which are verified and pooled to 14×14 images."""
