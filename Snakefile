@@ -1,4 +1,4 @@
-# The workflow is workflow/Snakefile; this file lets `snakemake` find it here, and names what is made by default.
+# The workflow is workflow/Snakefile; this file lets `snakemake` find it here, and names the default target.
 
 
 include: "workflow/Snakefile"

@@ -1,8 +1,8 @@
 """Run Snakemake as `make report` does: beside no other run of this folder, and after tidying up a killed one.
 
 `kill -9` leaves Snakemake's lock, and jobs that nobody waits for. Where no Snakemake of this folder is alive, the lock
-is stale: it is cleared, and the jobs are ended. A living one is left alone. Jobs that Slurm still has of this folder
-stop the run: whoever submitted them may live on another machine, so ending them is for the user to decide.
+is stale: it is cleared, and the jobs are ended. A living one is left alone. Jobs of this folder that Slurm still has
+stop the run: the Snakemake that submitted them may be alive on another machine, so the user decides.
 """
 
 import os
@@ -57,7 +57,7 @@ def tidy_up() -> None:
             f"`{' && '.join(f'scancel --name={run}' for run in runs)}` and try again"
         )
     others = processes()
-    # What a scheduler or a signal is ending takes a moment to be gone.
+    # A process that a scheduler or a signal is ending takes a moment to be gone.
     alive = psutil.wait_procs([process for process, command in others if is_snakemake(command)], timeout=5)[1]
     if alive:
         who = f"process {alive[0].pid}"
@@ -79,7 +79,7 @@ def tidy_up() -> None:
 if __name__ == "__main__":
     tidy_up()
     os.chdir(ROOT)
-    # The bin folder of this very Python: no shell needs to have activated it. Snakemake takes this process over, so
-    # that Ctrl-C, or a signal to it alone, is Snakemake's to handle: it ends its jobs and unlocks.
+    # The bin folder of this very Python: no shell needs to have activated it. Snakemake takes this process over,
+    # so it gets Ctrl-C, or a signal to this process alone: it then ends its jobs and unlocks.
     snakemake = Path(sys.executable).with_name("snakemake")
     os.execv(snakemake, [str(snakemake), *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""From what a model's heads say to its decision: left ≤ right, or inside the disc. The one definition of the rules."""
+"""Turn the answers of a model's heads into its decision: left ≤ right, or inside the disc. All rules are here."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ DECISIONS = ("target", "digits", "posterior")
 
 
 def decide(columns: Mapping[str, Any], decision: str) -> Any:
-    """Return (N,) bool, whether the model says yes.
+    """Return (N,) bool: whether the model says yes.
 
     Args:
         columns: arrays or tensors (N,): for ``target`` the logit of yes, ``target_logit``; for ``digits`` the most

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and readers that name the file when it is neither."""
+"""Write files that are whole or absent; read files, and name the one that is neither."""
 
 import os
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class DataError(Exception):
 def whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to write to, and rename it to ``path`` once it is safely on the disk.
 
-    A reader never sees a half-written file, also after a kill, a full disk or a power cut: the content is flushed to
+    A reader never sees a half-written file, even after a kill, a full disk or a power cut: the content is flushed to
     the disk before the name exists, and Snakemake notes a job as done only after that.
     """
     path = Path(path)
@@ -49,7 +49,7 @@ def read_parquet(path: str | Path) -> "pd.DataFrame":
     Raises:
         DataError: the file is missing or no whole Parquet file.
     """
-    import pandas as pd  # which planning, with its ConfigError, does not wait for
+    import pandas as pd  # not above: planning needs ConfigError alone, and must stay fast
 
     try:
         return pd.read_parquet(path)

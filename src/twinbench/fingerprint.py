@@ -10,15 +10,15 @@ import grimp
 
 SOURCE = Path(__file__).parent.parent
 
-# Modules that change no result. What nothing but these imports is left out as well.
+# Modules that change no result. A module that only these import is left out as well.
 IGNORED = {
     "twinbench.joblog",  # says where messages go
-    "twinbench.gpu_slots",  # makes a job wait for a card of its own; how it trains there is written elsewhere
-    "twinbench.provenance",  # notes what a training ran with, after the training; the report, which shows it, names it
+    "twinbench.gpu_slots",  # makes a job wait for a card of its own, and has no part in the training
+    "twinbench.provenance",  # notes what a training ran with; the report shows this, so its rule names the module
 }
 
 LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
-CLASS = re.compile(r"(.*\.)?_*[A-Z]\w*")  # not a function, which may choose an exception by its arguments
+CLASS = re.compile(r"(.*\.)?_*[A-Z]\w*")  # a class; a function may choose an exception by its arguments
 
 
 @cache
@@ -31,7 +31,7 @@ def digest(script: Path, *modules: str) -> str:
 
     Args:
         script: a Python file outside the package.
-        modules: further package modules, where no import says so, e.g. the one of an architecture; they count even if
+        modules: further package modules that no import names, e.g. the one of an architecture; they count even if
             `IGNORED`.
 
     Raises:
@@ -76,7 +76,7 @@ def _path(module: str) -> Path:
 
 @cache
 def _code(path: Path) -> str:
-    """Return what counts of the file's code, in one layout."""
+    """Return the part of the file's code that counts, in one layout."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     log_calls = {f"log.{method}" for method in LOG_METHODS} if _has_log(tree) else set()
     for node in ast.walk(tree):
@@ -91,7 +91,7 @@ def _code(path: Path) -> str:
 
 
 def _has_log(tree: ast.Module) -> bool:
-    """Return whether `log` is the module's logger, and nothing else of that name, such as a local path, hides it."""
+    """Return whether `log` is the module's logger, and no other ``log``, such as a local path, hides it."""
     bound = 0
     for node in ast.walk(tree):
         named = (getattr(node, key, None) for key in ("arg", "name", "asname"))
@@ -101,7 +101,7 @@ def _has_log(tree: ast.Module) -> bool:
 
 
 def _drop_arguments(call: ast.Call) -> None:
-    """Drop a call's arguments, unless they bind a name or hand a value in or out, which the code after it notices."""
+    """Drop a call's arguments, unless they bind a name or hand a value in or out: later code would notice."""
     noticed = ast.NamedExpr | ast.Yield | ast.YieldFrom | ast.Await
     arguments = [*call.args, *call.keywords]
     if not any(isinstance(node, noticed) for argument in arguments for node in ast.walk(argument)):

@@ -1,4 +1,4 @@
-"""The one table of metrics: what every part of the project knows of a metric stands here.
+"""The only table of metrics: all that the project knows of a metric stands here.
 
 To add a metric, add a line to `METRICS` and, if no column holds it yet, its value per pair in `evaluation.metrics`.
 """
@@ -13,7 +13,7 @@ class Metric:
     """One metric; a study file, a table of the report or a figure names it by ``name``."""
 
     name: str
-    column: str  # the ``metric`` of metrics.parquet that it is read from; of seconds, the column of cells.parquet
+    column: str  # its ``metric`` in metrics.parquet; for seconds, its column in cells.parquet
     head: str | None = None  # the head that a model needs for it
     share: bool = False  # a share of pairs or of digits, from 0 to 1, which people read in per cent
     higher_is_better: bool = False
@@ -31,16 +31,16 @@ class Metric:
         return 1 - column if self.complement else column
 
     def possible(self, interval: tuple[float, float]) -> tuple[float, float]:
-        """Return an interval cut to what the metric can be: a share from 0 to 1, any other from 0 on; NaN stays.
+        """Return an interval cut to possible values: from 0 to 1 for a share, from 0 on for any other; NaN stays.
 
-        Student's distribution, which intervals come from, knows no such ends.
+        Intervals come from Student's distribution, which has no such ends.
         """
         most = 1.0 if self.share else math.inf
         low, high = (end if math.isnan(end) else min(max(end, 0.0), most) for end in interval)
         return low, high
 
     def text(self, value: float, std: float | None = None) -> str:
-        """Return a value and its deviation, to the deviation's first digit; shares in per cent with one decimal."""
+        """Return a value and its deviation as text, to the deviation's first digit; shares in per cent, one decimal."""
         if self.share:
             return f"{100 * value:.1f}" + (f" ± {100 * std:.1f} %" if std is not None else " %")
         size = std or abs(value) / 10  # without a deviation: two significant digits
@@ -48,7 +48,7 @@ class Metric:
         return f"{value:.{decimals}f}" + (f" ± {std:.{decimals}f}" if std else "")
 
     def difference(self, difference: float) -> str:
-        """Return a difference of two values with its sign; of shares in points."""
+        """Return a difference of two values as text, with its sign; for shares, in points."""
         text = f"{100 * difference:+.1f} points" if self.share else f"{difference:+.2g}"
         return text.replace("-", "−")
 

@@ -80,7 +80,7 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
 
 
 def _download() -> dict[str, Tensor]:
-    """Return torchvision's ImageNet weights, whose hash torchvision compares with the one in their address."""
+    """Return torchvision's ImageNet weights; torchvision compares their hash with the one in the address."""
     from torchvision.models import ResNet18_Weights
 
     options = {"check_hash": True, "progress": False, "weights_only": True}

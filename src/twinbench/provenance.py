@@ -1,4 +1,4 @@
-"""What a result was made with: versions and hardware, as they were seen by the job itself."""
+"""The versions and hardware that a result was made with, as the job itself saw them."""
 
 import importlib.metadata
 import platform

@@ -21,7 +21,7 @@ rule aggregate:
         "../scripts/aggregate.py"
 
 
-# Of studies whose task is pairs.
+# Only for studies whose task is pairs.
 rule errors:
     input:
         images=ancient(IMAGES),

@@ -1,4 +1,4 @@
-# The studies, and the functions that the rules ask. Nothing here imports torch: planning is to stay fast.
+# The studies, and the functions that the rules call. Nothing here imports torch, so that planning stays fast.
 
 import re
 import sys
@@ -27,7 +27,7 @@ except ConfigError as error:
 RESULTS = CONFIG.results
 SCRIPTS = Path(workflow.current_basedir).parent / "scripts"
 IMAGES = f"results/images/{DATASET.name}.safetensors"  # the same for every scale
-PRETRAINED = "results/pretrained/{name}.safetensors"  # of every scale, too
+PRETRAINED = "results/pretrained/{name}.safetensors"  # the same for every scale, too
 EXAMPLES = f"{RESULTS}/examples/{{study}}/rounds-{{rounds}}.parquet"
 CELL = f"{RESULTS}/cells/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}"
 PREDICTIONS = f"{RESULTS}/predictions/{{study}}.parquet"
@@ -39,7 +39,7 @@ LOGS = f"{RESULTS}/logs"
 TRAIN_LOG = f"{LOGS}/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.log"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 
-MISSING = []  # training jobs that a partial report does without
+MISSING = []  # training jobs that a partial report lacks
 if CONFIG.partial:
     STUDIES, MISSING = present(STUDIES, CELL, PREDICTIONS)
     if not STUDIES:
@@ -105,7 +105,7 @@ def collected(wildcards):
 
 
 def of_study(name, *names):
-    """Param function: a property of the study, or what a method says, of the wildcards with these names if any."""
+    """Param function: a property of the study, or the result of its method for the wildcards with these names."""
 
     def slice_of_study(wildcards):
         found = getattr(study_of(wildcards), name)
@@ -140,9 +140,9 @@ def cell_gpus(wildcards):
 
 
 def cell_memory(wildcards):
-    """MB of a cell: torch and the data; for each round 9 float32 per parameter, which only large models notice.
+    """MB of a cell: torch and the data, and 9 float32 per parameter and round, which matter for large models only.
 
-    They are weights, best weights, gradient and two moments; all but the gradient once more as a checkpoint is written.
+    They are weights, best weights, gradient and two moments, and all but the gradient again in a checkpoint.
     """
     first, last = map(int, wildcards.rounds.split("-"))
     parameters = study_of(wildcards).parameters(wildcards.model)
@@ -164,7 +164,7 @@ def figure_caption(wildcards):
 
 
 def figure_category(wildcards):
-    """Where the HTML report shows a figure: under its study, also that of a sweep."""
+    """The section of the HTML report that shows a figure: its study; for a sweep, the parent study."""
     swept = study_of(wildcards).swept
     return swept.parent if swept else wildcards.study
 

@@ -25,7 +25,7 @@ rule figure:
         "../scripts/figure.py"
 
 
-# Of the studies whose task is pairs.
+# Only of studies whose task is pairs.
 rule overview:
     input:
         metrics=TABLE.format(table="metrics"),

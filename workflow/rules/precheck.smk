@@ -1,4 +1,4 @@
-# Snakemake reads config.yaml itself, and reports what it cannot read with a traceback; this says it in one line.
+# Snakemake would report a config.yaml that it cannot read by a traceback; this check reports it in one line.
 
 import sys
 from pathlib import Path

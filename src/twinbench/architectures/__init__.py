@@ -1,1 +1,1 @@
-"""One file an architecture family; `registry` finds them by name."""
+"""One file per architecture family. `registry` holds their contract; `catalog` finds them by name."""

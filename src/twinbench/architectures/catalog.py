@@ -1,4 +1,4 @@
-"""What architectures there are, read from their source: planning a DAG must not import torch."""
+"""Which architectures there are. They are read from their source, because planning a DAG must not import torch."""
 
 import ast
 import importlib
@@ -15,8 +15,8 @@ ANNOTATIONS = {"bool": bool, "int": int, "float": float, "str": str, "list": lis
 class Architecture:
     """One ``@register``-ed class: where it is, what it declares, its options as name → (type, default), its parts.
 
-    ``parts`` are the modules that ``__init__`` sets on ``self``, or a base's in the same file does; a phase of the
-    training may train some of them.
+    ``parts`` are the modules that ``__init__`` sets on ``self``, its own or that of a base class in the same file. A
+    phase of the training may train only some of them.
     """
 
     name: str
@@ -32,11 +32,11 @@ class Architecture:
 
     @property
     def modules(self) -> list[str]:
-        """The package modules that building and training it loads by name."""
+        """The package modules that are loaded by name to build and train it."""
         return [self.module, f"twinbench.tasks.{self.task}", *filter(None, [self.strategy])]
 
     def own_strategy(self):
-        """Return the class that trains it where torch's autograd and optimisers do not; None for any other."""
+        """Return the class that trains it without torch's autograd and optimisers; None if torch trains it."""
         return importlib.import_module(self.strategy).STRATEGY if self.strategy else None
 
     def build(self, **options: object):
@@ -47,8 +47,8 @@ class Architecture:
         return ARCHITECTURES[self.name](**options)
 
 
-# What a class of a file has or inherits: its __init__, and the parts that it sets. The __init__ is None where it is
-# nn.Module's own, which takes no options, and a base's name where the file does not say whether that base has one.
+# The __init__ of a class, its own or inherited, and the parts that it sets. None stands for nn.Module's __init__, which
+# takes no options. The name of a base stands for an __init__ that this file does not show.
 Inherited = tuple[ast.FunctionDef | str | None, tuple[str, ...]]
 
 
@@ -79,7 +79,7 @@ def architectures() -> dict[str, Architecture]:
 
 
 def _resolve(node: ast.ClassDef, earlier: dict[str, Inherited]) -> Inherited:
-    """Return what a class says itself and inherits from those ``earlier`` in its file, in Python's order of bases."""
+    """Return a class's ``__init__`` and parts, its own or (in Python's order) inherited from ``earlier`` ones."""
     bases = [earlier.get(name, (name, ())) for name in map(ast.unparse, node.bases)]
     parts = [part for _, of_base in bases for part in of_base]
     init = next((item for item in node.body if getattr(item, "name", None) == "__init__"), None)

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, and floating-point operations of one example's forward pass."""
+"""Costs of a model: parameters, and floating-point operations of one example's forward pass."""
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,8 @@ def count_parameters(model: nn.Module) -> int:
 def forward_flops(model: nn.Module, example: Tensor) -> int:
     """Return the floating-point operations of one example's forward pass, two per multiply-add.
 
-    Dense layers and convolutions count, as in torch's own FlopCounterMode, which a job cannot afford: it imports
-    torch's compiler, for 1.5 s. A model of other layers has a method ``flops``.
+    Only dense layers and convolutions count, as in torch's FlopCounterMode. That one imports torch's compiler, which
+    takes 1.5 s, too long for a job. A model of other layers has a method ``flops``.
     """
     if hasattr(model, "flops"):
         return model.flops()
@@ -21,8 +21,8 @@ def forward_flops(model: nn.Module, example: Tensor) -> int:
 
     def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         nonlocal total
-        # Each output element is a product over one row, or one filter, of the weights; transposed, each input element
-        # meets one weight per output channel and tap.
+        # Each output element meets one row, or one filter, of the weights. In a transposed convolution, each input
+        # element meets one weight per output channel and tap.
         elements = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
         total += 2 * elements.numel() * layer.weight[0].numel()
 

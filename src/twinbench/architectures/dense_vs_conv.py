@@ -24,7 +24,7 @@ def conv_branch(channels: int, width: int, layers: int) -> nn.Sequential:
 
 
 class Compared(nn.Module):
-    """Branches to digit logits, and a dense comparison of both sides' logits (B, 20); 44,802 parameters."""
+    """Branches give digit logits; a dense comparison with 44,802 parameters takes both sides' logits (B, 20)."""
 
     def __init__(self, branch: Callable[[], nn.Module], shared: bool):
         super().__init__()

@@ -10,8 +10,8 @@ def make_branch(norm: nn.BatchNorm2d, deep: bool) -> nn.Sequential:
     """From images (n, 1, 14, 14) to digit logits (n, 10).
 
     Args:
-        norm: the batch norm behind both convolutions. One module serves them, and both branches where weights are not
-            shared: only this reading of the report gives its parameter counts.
+        norm: the batch norm behind both convolutions, one module for the two. Separate branches share it as well: only
+            this reading of the report gives its parameter counts.
         deep: three dense layers instead of two.
     """
     dense = dense_layers(1600, 40, 20) if deep else dense_layers(1600, 20)  # drawn before the convolutions
@@ -34,7 +34,7 @@ def make_branch(norm: nn.BatchNorm2d, deep: bool) -> nn.Sequential:
 
 @register("parameter-budget", heads=("target", "digits"), parameters=33_504)
 class ParameterBudget(nn.Module):
-    """Models 1 to 5: shared or separate branches whose 2×10 logits one linear layer compares."""
+    """Models 1 to 5: shared or separate branches; one linear layer compares their 2×10 logits."""
 
     def __init__(self, shared: bool = True, deep: bool = False):
         super().__init__()

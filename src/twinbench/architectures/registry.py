@@ -5,14 +5,14 @@ from typing import TypedDict
 
 from torch import Tensor, nn
 
-# Shapes: B pairs in a batch, two images a pair, 14×14 pixels, 2 target classes, 10 digit classes.
+# Shapes: B pairs in a batch, two images per pair, 14×14 pixels, 2 target classes, 10 digit classes.
 IMAGE = 14
 
 
 class Heads(TypedDict, total=False):
-    """What an architecture answers: logits of the heads that it has."""
+    """The answer of an architecture: the logits of each head that it has."""
 
-    target: Tensor  # (B, 2): class 1 says "left ≤ right"; or (B, 1): above 0 says so, trained by squared differences
+    target: Tensor  # (B, 2): class 1 says "left ≤ right"; or (B, 1), trained by squared differences: above 0 says so
     digits: Tensor  # (B, 2, 10): the digit of the left and of the right image
 
 
@@ -38,7 +38,7 @@ def register(
             ``load_pretrained(tensors)``, which takes over tensors by name as `twinbench.pretrained` writes them.
         task: the task whose examples the module takes: ``pairs``, or points (B, 2) of the ``disc``.
         loss: of the target head: ``cross-entropy`` of two logits, or ``mse`` of one output.
-        strategy: package module whose ``STRATEGY`` trains the module, where autograd and torch.optim do not.
+        strategy: package module whose ``STRATEGY`` trains the module; None for autograd and torch.optim.
     """
 
     def add(cls: type[nn.Module]) -> type[nn.Module]:

@@ -1,4 +1,4 @@
-"""Report 1 (Celik, Oliva i Jürgens, Mainusch): a residual net with SELU, alone and siamese, and a transposed one."""
+"""Report 1 (Celik, Oliva i Jürgens, Mainusch): residual models with SELU, plain and siamese, and a transposed one."""
 
 from torch import Tensor, nn
 
@@ -31,7 +31,7 @@ def residual_body(channels: int, outputs: int) -> nn.Sequential:
         nn.Conv2d(channels, CHANNELS, 1),
         nn.SELU(),
         *(ResidualBlock() for _ in range(BLOCKS)),
-        nn.AvgPool2d(8),  # 1×1: of 14×14, the upper left 8×8, which 20 convolutions have told of the rest
+        nn.AvgPool2d(8),  # 1×1: the mean of the upper left 8×8; after 20 convolutions it depends on all of 14×14
         nn.SELU(),
         nn.Flatten(),
         nn.Linear(CHANNELS, outputs),
@@ -40,7 +40,7 @@ def residual_body(channels: int, outputs: int) -> nn.Sequential:
 
 @register("conv-resnet-selu", heads=("target",), parameters=41_477)
 class ConvResNet(PairNet):
-    """The pair as one image of two channels through ten residual blocks."""
+    """Ten residual blocks take the pair as one image of two channels."""
 
     def __init__(self):
         super().__init__()
@@ -49,7 +49,7 @@ class ConvResNet(PairNet):
 
 @register("siamese-resnet-selu", heads=("digits",), parameters=41_590)
 class ConvSiameseResNet(nn.Module):
-    """The same body for one image, shared, names each digit; the decision compares the two names."""
+    """One shared body names the digit of each image; the decision compares the two digits."""
 
     def __init__(self):
         super().__init__()
@@ -61,7 +61,7 @@ class ConvSiameseResNet(nn.Module):
 
 @register("conv-transpose-selu", heads=("target",), parameters=13_938)
 class ConvTransposeNet(PairNet):
-    """The pair as one image of two channels through two transposed convolutions."""
+    """Two transposed convolutions take the pair as one image of two channels."""
 
     def __init__(self):
         super().__init__()

@@ -16,7 +16,7 @@ def backbone(channels: int, outputs: int) -> nn.Module:
     net.conv1 = nn.Conv2d(channels, 64, 7, padding=3, bias=False)
     _initialise(net.conv1)
     for convolution in (net.layer4[0].conv1, net.layer4[0].conv2, net.layer4[1].conv1, net.layer4[1].conv2):
-        # Drawn a second time, as earlier versions did: a seed gives the weights that it gave them.
+        # Draw a second time, as earlier versions did, so that a seed gives the same weights as it did there.
         convolution.reset_parameters()
         _initialise(convolution)
     return net
@@ -33,9 +33,9 @@ class FromImageNet(nn.Module):
     def load_pretrained(self, tensors: dict[str, Tensor]) -> None:
         """Take over the weights of a ResNet-18 for colour images, by torchvision's names.
 
-        Its first convolution sees three channels. One grey channel gets the sum over the three, which answers a grey
-        image as the original does the same image three times. Two channels get that sum each, halved: answers keep
-        their scale. The last layer has other classes and stays freshly initialised.
+        Its first convolution sees three channels. A model of one grey channel gets the sum of their weights: it answers
+        a grey image as the original answers three copies of it. A model of two channels gets half that sum for each,
+        so that answers keep their scale. The last layer has other classes and keeps its random weights.
         """
         (net,) = (module for module in self.modules() if isinstance(module, ResNet))
         state, first = net.state_dict(), net.conv1
@@ -47,7 +47,7 @@ class FromImageNet(nn.Module):
 
 @register("resnet18-pair", heads=("target",), parameters=11_174_402, pretrained="resnet18")
 class MNISTResNet(FromImageNet):
-    """The pair as one image of two channels through ResNet-18."""
+    """ResNet-18 takes the pair as one image of two channels."""
 
     def __init__(self):
         super().__init__()
@@ -59,7 +59,7 @@ class MNISTResNet(FromImageNet):
 
 @register("resnet18-siamese", heads=("digits",), parameters=11_175_370, pretrained="resnet18")
 class MNISTResSiameseNet(FromImageNet):
-    """One shared ResNet-18 names each digit; the decision compares the two names."""
+    """One shared ResNet-18 names each digit; the decision compares the two digits."""
 
     def __init__(self):
         super().__init__()

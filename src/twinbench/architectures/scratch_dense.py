@@ -1,4 +1,4 @@
-"""Report 4, project 2 (Azzano, Erbacher, Piquet): dense nets of our own framework, `twinbench.scratch`.
+"""Report 4, project 2 (Azzano, Erbacher, Piquet): dense models of our own framework, `twinbench.scratch`.
 
 The framework does every forward and backward pass; torch.nn only holds the weights under names, as for any model.
 """
@@ -27,9 +27,9 @@ def dense(inputs: int, width: int, layers: int, halving: bool, activation: str) 
 
 
 class ScratchModel(nn.Module):
-    """A net of `twinbench.scratch` as the rest of the project sees a model: with named weights and heads.
+    """Layers of `twinbench.scratch` that look like any other model: they have named weights and heads.
 
-    Each torch parameter is the very tensor that the net's own parameter holds, and autograd takes no part.
+    Each torch parameter is the same tensor as the framework's own parameter. Autograd takes no part.
     """
 
     def __init__(self, net: Sequential):
@@ -50,7 +50,7 @@ class ScratchModel(nn.Module):
     "scratch-disc", heads=("target",), parameters=17_025, task="disc", loss="mse", strategy="twinbench.training.scratch"
 )
 class ScratchDisc(ScratchModel):
-    """Points of the unit square through hidden layers of our own framework."""
+    """Hidden layers of our own framework take points (B, 2) of the unit square."""
 
     def __init__(
         self, width: int = 128, layers: int = 2, halving: bool = False, activation: Literal["relu", "tanh"] = "relu"
@@ -60,7 +60,7 @@ class ScratchDisc(ScratchModel):
 
 @register("scratch-pairs", heads=("target",), parameters=27_265, loss="mse", strategy="twinbench.training.scratch")
 class ScratchPairs(ScratchModel):
-    """Both images side by side, 392 features, through hidden layers of our own framework."""
+    """Hidden layers of our own framework take both images side by side, as 392 features."""
 
     def __init__(
         self, width: int = 64, layers: int = 2, halving: bool = True, activation: Literal["relu", "tanh"] = "relu"

@@ -1,4 +1,4 @@
-"""Report 1 (Celik, Oliva i Jürgens, Mainusch): a dense net, a convolutional net and two siamese ones, all with SELU."""
+"""Report 1 (Celik, Oliva i Jürgens, Mainusch): a dense, a convolutional and two siamese models, all with SELU."""
 
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ def convolution(channels: int, outputs: int, kernel: int) -> list[nn.Module]:
 
 @register("mlp-selu", heads=("target",), parameters=27_490)
 class MLP(PairNet):
-    """Both images flattened into one dense net: the baseline that knows nothing about images."""
+    """Dense layers take both images flattened: the baseline that knows nothing about images."""
 
     def __init__(self):
         super().__init__()
@@ -31,7 +31,7 @@ class MLP(PairNet):
 
 @register("convnet-selu", heads=("target",), parameters=57_854)
 class ConvNet(PairNet):
-    """The pair as one image of two channels through three convolutions and two dense layers."""
+    """Three convolutions and two dense layers take the pair as one image of two channels."""
 
     def __init__(self):
         super().__init__()
@@ -49,7 +49,7 @@ class ConvNet(PairNet):
 
 
 def siamese_branch() -> nn.Sequential:
-    """From images (n, 1, 14, 14) to ten features (n, 10): digit logits where the digit losses train them."""
+    """From images (n, 1, 14, 14) to ten features (n, 10), which are digit logits if the digit losses train them."""
     return nn.Sequential(
         *convolution(1, 8, 3),  # 16×16, then 8×8
         nn.BatchNorm2d(8),
@@ -64,7 +64,7 @@ def siamese_branch() -> nn.Sequential:
 
 @register("siamese-classes-selu", heads=("digits",), parameters=30_054)
 class ConvSiameseNetClasses(nn.Module):
-    """One shared branch that names each digit; the decision compares the two names."""
+    """One shared branch names each digit; the decision compares the two digits."""
 
     def __init__(self):
         super().__init__()
@@ -76,7 +76,7 @@ class ConvSiameseNetClasses(nn.Module):
 
 @register("siamese-targets-selu", heads=("target",), parameters=30_096)
 class ConvSiameseNetTargets(nn.Module):
-    """The same shared branch under a linear comparison of its 2×10 features, trained on the comparison alone."""
+    """A linear layer compares the 2×10 features of the same shared branch; only the target loss trains the model."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Report 3: from a dense net to a LeNet-5 style branch that learns the digits first and the comparison after them."""
+"""Report 3: from dense layers to a LeNet-5 style branch that learns the digits first and then the comparison."""
 
 from torch import Tensor, nn
 
@@ -36,7 +36,7 @@ def comparison() -> nn.Sequential:
 
 @register("mlp-relu", heads=("target",), parameters=146_588)
 class MLP(PairNet):
-    """Both images flattened into five dense layers."""
+    """Five dense layers take both images flattened."""
 
     def __init__(self):
         super().__init__()
@@ -45,7 +45,7 @@ class MLP(PairNet):
 
 @register("lenet-pair", heads=("target",), parameters=60_278)
 class PairLeNet(PairNet):
-    """The pair as one image of two channels through the convolutions, then one linear layer."""
+    """The convolutions and one linear layer take the pair as one image of two channels."""
 
     def __init__(self):
         super().__init__()
@@ -54,7 +54,7 @@ class PairLeNet(PairNet):
 
 @register("lenet-features", heads=("target",), parameters=63_242)
 class FeatureLeNet(nn.Module):
-    """One shared branch whose 2×84 features are compared."""
+    """A comparison head takes the 2×84 features of one shared branch."""
 
     def __init__(self):
         super().__init__()
@@ -67,7 +67,7 @@ class FeatureLeNet(nn.Module):
 
 @register("lenet-two-heads", heads=("target", "digits"), parameters=64_092)
 class TwoHeadLeNet(nn.Module):
-    """The same features under both a comparison and a digit head, which the comparison does not see."""
+    """A comparison head and a digit head take the same features; the comparison does not see the digit head."""
 
     def __init__(self):
         super().__init__()
@@ -82,7 +82,7 @@ class TwoHeadLeNet(nn.Module):
 
 @register("lenet-digits", heads=("digits",), parameters=60_670)
 class DigitLeNet(nn.Module):
-    """The branch with nothing but a digit head."""
+    """The branch with a digit head only."""
 
     def __init__(self):
         super().__init__()

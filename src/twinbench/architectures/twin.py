@@ -1,4 +1,4 @@
-"""What several families are made of. `Twin` is the layer that weight sharing is about: one branch, or one an image."""
+"""Parts of several families. `Twin` is the layer that weight sharing is about: one branch for both images, or two."""
 
 from collections.abc import Callable
 from itertools import pairwise

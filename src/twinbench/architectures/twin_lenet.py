@@ -1,4 +1,4 @@
-"""Report 5 (Zadoks, 2021): a LeNet-5 style branch an image and a small comparison head on their joined logits."""
+"""Report 5 (Zadoks, 2021): a LeNet-5 style branch per image, and a small comparison head on their joined logits."""
 
 from functools import partial
 from typing import Literal
@@ -31,7 +31,7 @@ def branch(activation: type[nn.Module]) -> nn.Sequential:
 
 @register("twin-lenet", heads=("target", "digits"), parameters=9_574)
 class TwinLeNet(nn.Module):
-    """LeNet branches with shared or separate weights; the comparison sees nothing but the 2×10 digit logits."""
+    """LeNet branches with shared or separate weights; the comparison sees only the 2×10 digit logits."""
 
     def __init__(self, shared: bool = True, activation: Literal["relu", "tanh"] = "relu"):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Checks of what the configuration names outside of itself: folders and files that must be there."""
+"""Check the folders and files that the configuration names."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ from twinbench.files import ConfigError
 
 
 def check_pretrained(pretrained: Pretrained) -> None:
-    """Check that every key of ``pretrained`` can be what it says; a file's content is checked when it is read.
+    """Check that every source in ``pretrained`` can be used; a file's content is checked when it is read.
 
     Raises:
-        ConfigError: the file leaves the project by ``..``, is none, or is of another kind.
+        ConfigError: the path leaves the project by ``..``, is no file, or is a file of another kind.
     """
     for name, source in pretrained:
         path, problem, files = Path(source), None, "or a .pth or .safetensors file"
@@ -27,11 +27,11 @@ def check_pretrained(pretrained: Pretrained) -> None:
 
 
 def check_data(dataset: Dataset, source: str) -> None:
-    """Check that ``data.source`` can be what it says; the files' content is verified when they are read.
+    """Check that ``data.source`` can be used; the files' content is verified when they are read.
 
     Raises:
-        ConfigError: the data set has no shipped files; the folder leaves the project by ``..``, is none, cannot be
-            looked into or lacks a file.
+        ConfigError: the data set has no shipped files; the folder leaves the project by ``..``, is no folder, cannot
+            be read or lacks a file.
     """
     allowed = f"{'shipped, ' if dataset.shipped else ''}download, or a folder with the {dataset.title} files"
     folder, problem = dataset.folder(source), None
@@ -54,7 +54,7 @@ def _lacking(dataset: Dataset, folder: Path) -> str | None:
             return f"no folder {at!r}"
         for name in dataset.checksums:
             if dataset.find(folder, name) is None:
-                unpacked = (folder / name).is_file()  # and not enough: the checksum is that of the .gz file
+                unpacked = (folder / name).is_file()  # not enough: the checksum is that of the .gz file
                 why = f"; {name} is there, but the gzipped file as published is needed" if unpacked else ""
                 return f"{at} has no {' or '.join(dataset.file_names(name))}{why}"
     except OSError as error:  # no permission, a name too long
@@ -66,7 +66,7 @@ def check_writable(folder: str) -> None:
     """Check that results can be written.
 
     Raises:
-        ConfigError: the folder, or the one it would be made in, is read-only or no folder.
+        ConfigError: the folder, or the one to make it in, is read-only or is no folder.
     """
     path = Path(folder)
     nearest = path if path.exists() else path.resolve().parent

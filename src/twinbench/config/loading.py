@@ -23,7 +23,7 @@ def load_config(raw: dict[str, Any]) -> Config:
 
 
 def load_studies(config: Config, folder: Path = Path("config/studies")) -> dict[str, Study]:
-    """Load the studies that the configuration names, at its scale; a study's sweeps, where they are on, follow it."""
+    """Load the configured studies at the scale; if sweeps are on, the sweeps of a study follow it."""
     available, reader = sorted(path.stem for path in folder.glob("*.yaml")), Reader(FILE)
     if (old := folder.parent / "scratch.yaml").exists():
         Reader(old.as_posix()).refuse("the file", f"is now {folder.as_posix()}/disc.yaml, a study like any other")
@@ -47,7 +47,7 @@ def load_study(path: Path, config: Config) -> list[Study]:
                                             "or studies without a dataset of their own")  # fmt: skip
     reader = Reader(path.as_posix(), dataset if content.task == "pairs" else None)
     found = {}
-    for scale in get_args(Scale):  # all of them, whichever runs: a mistake is not to wait for the long run
+    for scale in get_args(Scale):  # all of them, whichever runs: a mistake must show before the long run
         study = study_at_scale(reader, name, content, config, scale)
         sweeps = [Expansion(reader, study, content, sweep, scale).expand() for sweep in content.sweeps]
         found[scale] = [study, *sweeps]
@@ -55,12 +55,12 @@ def load_study(path: Path, config: Config) -> list[Study]:
 
 
 def present(studies: dict[str, Study], folder: str, predictions: str) -> tuple[dict[str, Study], list[dict[str, str]]]:
-    """Return the studies of a report on what exists, and the cells that it does without.
+    """Return the studies of a partial report, and the cells that it lacks.
 
     Args:
         studies: all of them, by name.
-        folder, predictions: path patterns (`Study.without_missing`). A study or sweep of which nothing exists is left
-            out, and so is a sweep whose study is.
+        folder, predictions: path patterns (`Study.without_missing`). A study or sweep without any cell is left out,
+            and so is a sweep whose study is left out.
     """
     left = {name: study.without_missing(folder, predictions) for name, study in studies.items()}
     kept = {n: s for n, s in left.items() if s.models and (not s.swept or left[s.swept.parent].models)}

@@ -36,7 +36,7 @@ class Data(Strict):
 
 
 class Pretrained(Strict):
-    """Where models that can start from pre-trained weights do start: ``random``, ``download`` or a file of weights."""
+    """Where models that take pre-trained weights start: ``random``, ``download`` or a file of weights."""
 
     resnet18: str = "random"
 
@@ -55,18 +55,18 @@ class Config(Strict):
 
     @property
     def results(self) -> str:
-        """Folder of the scale and, unless it is MNIST, of the data set: switching back and forth retrains nothing."""
+        """Folder of the scale, and of the data set unless it is MNIST; so switching back and forth retrains nothing."""
         return f"results/{self.scale}" + ("" if self.data.dataset == "mnist" else f"-{self.data.dataset}")
 
 
 class ModelChanges(Strict):
-    """What a scale changes in one model."""
+    """The changes that a scale makes in one model."""
 
     training: PartialTraining
 
 
 class ModelFile(Model):
-    """A model as a file has it: its training says what differs from the study's."""
+    """A model in a study file; its training holds only what differs from the study's."""
 
     training: PartialTraining = PartialTraining()
     scales: dict[Scale, ModelChanges] = Field(default_factory=dict)
@@ -82,7 +82,7 @@ RawValue = Annotated[Any, AfterValidator(_plain), WithJsonSchema({"type": ["numb
 
 
 class Conclusion(Strict):
-    """What the report concludes: in words, and which value of one or both axes it found best, or kept."""
+    """The report's conclusion: in words, and as the value of one or both axes that it found best, or kept."""
 
     conclusion: str
     best: Annotated[dict[str, RawValue], Field(min_length=1)] | None = None
@@ -108,15 +108,15 @@ class Sweep(Strict):
 
 
 class SweepChanges(Strict):
-    """What a scale changes in every sweep of a study."""
+    """The changes that a scale makes in every sweep of a study."""
 
     protocol: PartialProtocol = PartialProtocol()
     training: PartialTraining = PartialTraining()
-    values: Count | None = None  # of each axis at most so many, spread over its list
+    values: Count | None = None  # at most so many of each axis, spread over its list
 
 
 class ScaleChanges(Strict):
-    """What a scale changes."""
+    """The changes that a scale makes in a study."""
 
     protocol: PartialProtocol = PartialProtocol()
     training: PartialTraining = PartialTraining()

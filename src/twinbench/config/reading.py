@@ -14,14 +14,14 @@ from twinbench.files import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
 MAX_BYTES = 1_000_000
-KEY = re.compile(r"[a-z0-9_.-]+( \+ [a-z0-9_.-]+)?")  # how our own checks begin: a key, or a sum of two
+KEY = re.compile(r"[a-z0-9_.-]+( \+ [a-z0-9_.-]+)?")  # our own messages begin with a key, or a sum of two
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key named twice, where YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Construct a mapping as SafeLoader does, once its keys are known to differ."""
+        """Construct a mapping as SafeLoader does, after checking that its keys differ."""
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
@@ -43,14 +43,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Return the content of a configuration file.
 
     Raises:
-        ConfigError: it is no YAML in UTF-8 of a sane size that holds keys and values.
+        ConfigError: the file is too large, is no YAML in UTF-8, or does not hold keys and values.
     """
     file = path.as_posix()
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{file}: larger than {MAX_BYTES:,} bytes, which no configuration is")
         text = path.read_text(encoding="utf-8")
-        # An alias of an alias of … is a few lines that unfold to gigabytes; no file here needs one.
+        # A few lines of nested aliases can unfold to gigabytes; no file here needs an alias.
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1
@@ -75,25 +75,25 @@ class Reader:
     dataset: Dataset | None = None  # what the pairs are drawn from; None where the task draws none
 
     def refuse(self, key: str, reason: str) -> NoReturn:
-        """Raise the mistake of a key."""
+        """Raise a mistake in a key."""
         raise ConfigError(f"{self.file}: {key}: {reason}")
 
     def validate(self, model: type[M], raw: Any, at: str = "") -> M:
-        """Return what ``raw`` is as a ``model``; of mistakes the first is raised, with its key below ``at``."""
+        """Return ``raw`` as a ``model``; raise the first mistake, with its key below ``at``."""
         try:
             return model.model_validate(raw, context=self.dataset)
         except ValidationError as error:
-            # An unknown key first: a missing one is often the same key, misspelt.
+            # Unknown keys come first: a missing key is often the same key, misspelt.
             problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise ConfigError(f"{self.file}: {_explain(model, problems[0], at)}{more}") from error
 
     def lay(self, model: type[M], *parts: tuple[str, BaseModel | None]) -> M:
-        """Return parts laid over each other, section by section, as a whole ``model``.
+        """Return a whole ``model``: each part goes over the ones before it, section by section.
 
         Args:
             model: what the parts make together.
-            parts: each part's key in the file, and what it says. A mistake is named below the last that says anything.
+            parts: each part's key in the file, and its content. A mistake is named below the last part that has any.
         """
         raw, at = {}, parts[0][0]
         for key, part in parts:

@@ -1,4 +1,4 @@
-"""From a study file to the study at one scale; what does not fit together raises ConfigError, with file and key."""
+"""Turn a study file into the study at one scale; a contradiction raises ConfigError, with file and key."""
 
 from functools import cache
 from typing import Any
@@ -15,9 +15,9 @@ from twinbench.spec.training import Training
 
 
 def study_at_scale(reader: Reader, name: str, file: StudyFile, config: Config, scale: Scale) -> Study:
-    """Return what a study file says at one scale, which need not be the one that runs, without its sweeps."""
+    """Return the study of a file at one scale, without its sweeps. It need not be the scale that runs."""
     changes = file.scales.get(scale, ScaleChanges())
-    reader.lay(Protocol, ("protocol", file.protocol))  # a mistake of the published one is to name its own place
+    reader.lay(Protocol, ("protocol", file.protocol))  # so that a mistake in the published one names its own key
     at_scale = f"scales.{scale}.protocol"
     protocol = reader.lay(Protocol, ("protocol", file.protocol), (at_scale, changes.protocol))
     models, reduced = {}, changes.model_dump(exclude_unset=True, exclude={"sweeps"})
@@ -43,9 +43,9 @@ def study_at_scale(reader: Reader, name: str, file: StudyFile, config: Config, s
 
 
 def check_training(reader: Reader, model: Model, protocol: Protocol, at: str, entry: str, scale: Scale) -> None:
-    """Check that a model can be trained as it says, on as many pairs as ``protocol`` says.
+    """Check that a model's training settings fit the model and the pairs of ``protocol``.
 
-    Both are what applies at ``scale``; ``at`` and ``entry`` are the keys of training and model, for messages.
+    Model and protocol are those at ``scale``. Messages name the training by the key ``at``, the model by ``entry``.
     """
     training, own = model.training, architectures()[model.architecture].strategy
     if training.early_stopping and not (protocol.folds or protocol.pairs.validation):

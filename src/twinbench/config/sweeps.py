@@ -1,4 +1,4 @@
-"""A sweep of a study file as a study of its own, whose models are the settings; a mistake raises ConfigError."""
+"""Turn a sweep of a study file into a study whose models are the settings; a mistake raises ConfigError."""
 
 from itertools import product
 from typing import Any
@@ -15,7 +15,7 @@ from twinbench.spec.objectives import HEADS
 from twinbench.spec.study import TRAIN_PAIRS, Axis, Study, Swept, Value
 from twinbench.spec.training import Training
 
-# What the parts of a model that an axis may vary begin with.
+# The parts of a model that an axis may vary; its path begins with one of them.
 ROOTS = ("training", "options", "objective")
 LABELS = {
     "training.optimizer.lr": "learning rate",
@@ -26,10 +26,10 @@ LABELS = {
 
 
 class Expansion:
-    """One sweep on its way to a study; keys in messages are those of the file.
+    """One sweep that becomes a study; messages name the keys of the file.
 
-    A sweep starts from the study at that scale; its own keys come over that, then what the scale changes in sweeps,
-    then the values of a setting. It has no folds, and as many validation pairs as test pairs unless it says so.
+    A sweep starts from the study at that scale. Its own keys go over that, then the scale's changes in sweeps, then
+    the values of a setting. It has no folds. Unless it names validation pairs, it has as many as test pairs.
     """
 
     def __init__(self, reader: Reader, study: Study, file: StudyFile, name: str, scale: Scale):
@@ -82,7 +82,7 @@ class Expansion:
         return protocol
 
     def _model(self) -> dict[str, Any]:
-        """Return the base model with what is different in all settings."""
+        """Return the base model with the changes that all settings share."""
         base, sweep = self.study.models[self.sweep.base], self.sweep
         training = self.reader.lay(
             Training, ("", base.training), (f"{self.at}.training", sweep.training),
@@ -111,7 +111,7 @@ class Expansion:
             self.refuse("metric", f"the loss is another one at every value of an objective axis; allowed: {allowed}")
 
     def _setting(self, setting: dict[str, Value], key: str) -> tuple[Model, Protocol]:
-        """Return model and protocol with some values in place; messages name them below ``key``."""
+        """Return model and protocol with these values set; messages name them below ``key``."""
         raw, at = self.raw | {"protocol": self.protocol.model_dump()}, f"{self.at}.{key}"
         for path, value in setting.items():
             nested = value
@@ -127,7 +127,7 @@ class Expansion:
         return model, protocol
 
     def _value(self, path: str, raw: Any, key: str) -> Value:
-        """Return a value of an axis as the option that it names has it: ``1e-3`` in a file is a number."""
+        """Return a value of an axis with the type of its option: ``1e-3`` in a file becomes a number."""
         root, _, rest = path.partition(".")
         if path != TRAIN_PAIRS and (root not in ROOTS or not rest):
             allowed = ", ".join([*(f"{root}.…" for root in ROOTS), TRAIN_PAIRS])
@@ -142,7 +142,7 @@ class Expansion:
         return value
 
     def _best(self, axes: dict[str, list[Value]]) -> dict[str, Value]:
-        """Return what the report found best, as values of the axes; empty where it says nothing."""
+        """Return the values that the report found best, by axis; empty if it names none."""
         best = {}
         for path, raw in ((self.sweep.published and self.sweep.published.best) or {}).items():
             key = f"published.best.{path}"
@@ -167,14 +167,14 @@ def setting_name(setting: dict[str, Value]) -> str:
 
 
 def value_text(value: Value) -> str:
-    """Return a value as a file would have it: ``1.0`` → ``1``, ``True`` → ``true``."""
+    """Return a value as a file writes it: ``1.0`` → ``1``, ``True`` → ``true``."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _spread(values: list[Value], count: int | None) -> list[Value]:
-    """Return at most ``count`` values: the first, the last, and others evenly between; all if it is None."""
+    """Return at most ``count`` values: the first, the last, and others evenly between; all if ``count`` is None."""
     if count is None or count >= len(values):
         return values
     return [values[round(place * (len(values) - 1) / max(count - 1, 1))] for place in range(count)]

@@ -1,1 +1,1 @@
-"""From the official files of a data set to pooled images."""
+"""The data sets: their official files, which are verified and pooled to 14×14 images."""

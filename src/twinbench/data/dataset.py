@@ -1,4 +1,4 @@
-"""What a data set declares, and which there are: one module each in `sets`. Planning reads this: no torch, no numpy."""
+"""The data sets and what each declares, one module each in `sets`. Planning reads this: no torch, no numpy."""
 
 import importlib
 import pkgutil
@@ -24,7 +24,7 @@ class Dataset:
         algorithm: the hash that the checksums are of; torchvision's are MD5.
         checksum_of: what is hashed: the file's uncompressed ``content``, or the ``gz`` file as it is published.
         train, test: number of images in either part.
-        shipped: the folder of the project that holds its files, where they come with it.
+        shipped: the folder of the project that holds its files; None if they do not come with the project.
     """
 
     name: str
@@ -41,18 +41,18 @@ class Dataset:
 
     @property
     def module(self) -> str:
-        """The module that declares it: a digest of what is made of its files covers this one as well."""
+        """The module that declares it; the digest of everything that is made from its files covers this module."""
         return f"{sets.__name__}.{self.name.replace('-', '_')}"
 
     def file_names(self, name: str) -> tuple[str, ...]:
-        """Return what the file of ``checksums`` may be called in a folder: the first one that is there counts."""
+        """Return the names that a file of ``checksums`` may have in a folder; the first one that is there counts."""
         return (f"{name}.gz",) if self.checksum_of == "gz" else (name, f"{name}.gz")
 
     def find(self, folder: Path, name: str) -> Path | None:
-        """Return the file of ``checksums`` in ``folder``, gzipped or, where the checksum allows, not; None if missing.
+        """Return a file of ``checksums`` in ``folder``, gzipped, or unpacked if the checksum allows; None if missing.
 
         Raises:
-            OSError: the folder cannot be looked into.
+            OSError: the folder cannot be read.
         """
         return next((folder / file for file in self.file_names(name) if (folder / file).is_file()), None)
 

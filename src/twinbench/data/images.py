@@ -19,7 +19,7 @@ def write_images(dataset: Dataset, folder: Path | None, output: Path) -> None:
     """Verify a data set and write its pooled images once, for every study and scale.
 
     Args:
-        folder: holds the four files, gzipped or, where the checksums are of the content, not; None downloads them
+        folder: holds the four files, gzipped, or unpacked if the checksums are of the content. None downloads them
             through torchvision.
         output: safetensors file: ``train_images`` (N, 14, 14) and ``test_images``, float32 grey levels in 0…255;
             ``train_labels`` (N,) and ``test_labels``, uint8. N is ``dataset.train`` or ``dataset.test``.
@@ -89,7 +89,7 @@ def _checksum(dataset: Dataset, content: bytes) -> str:
 
 
 def _missing(dataset: Dataset, path: Path, label: str, expected: str) -> str:
-    """Say what is missing; an unpacked file does not do where the checksum is that of the .gz file."""
+    """Say what is missing; an unpacked file is not enough where the checksum is that of the .gz file."""
     if dataset.checksum_of == "content":
         return f"{path}.gz: no such file, nor {path.name} beside it; {label} (unpacked) none, expected {expected}"
     if not path.is_file():

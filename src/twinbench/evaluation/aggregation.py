@@ -7,7 +7,7 @@ from twinbench.training.record import Record
 
 
 def study_metrics(predictions: pd.DataFrame, scoring: dict[str, dict], study: str) -> pd.DataFrame:
-    """Return study, model, fold, round, split, metric, value of all models of a study, from its predictions.
+    """Return a study's metrics from its predictions: study, model, fold, round, split, metric, value.
 
     ``scoring`` has decision, loss weights and loss of each model (`spec.study.Study.scoring`).
     """

@@ -1,4 +1,4 @@
-"""Which test pairs the models get wrong: counted by their digits, and the hardest with what each model answered."""
+"""Wrong answers on the test pairs: their counts by digits, and the hardest pairs with the answer of each model."""
 
 from collections import Counter
 
@@ -14,12 +14,12 @@ ANSWER = ["model", "round", "pair", "left_digit", "right_digit", "target", "answ
 
 
 def reported_answers(predictions: pd.DataFrame, answering: dict[str, dict], metrics: pd.DataFrame) -> pd.DataFrame:
-    """Return what the models of a study answer on the test pairs, each round with the fold that is reported.
+    """Return the answers of a study's models on the test pairs, in each round from the fold that is reported.
 
     Args:
         predictions: those of the study (`predictions.predict_study`).
         answering: decision and trained heads of each model (`spec.study.Study.answering`).
-        metrics: the study's metrics, by whose validation values the folds are chosen.
+        metrics: the study's metrics; their validation values choose the folds.
 
     Returns:
         A row per (model, round, pair): the columns of ``ANSWER``. ``answer`` is 1 for left ≤ right, ``certainty`` the
@@ -33,7 +33,7 @@ def reported_answers(predictions: pd.DataFrame, answering: dict[str, dict], metr
 
 
 def digit_errors(answers: pd.DataFrame, models: list[str]) -> pd.DataFrame:
-    """Count each model's test pairs over all rounds, and those answered wrongly, by their digits.
+    """Count each model's test pairs and wrong answers over all rounds, by digits.
 
     Columns: model, left_digit, right_digit, pairs, errors; 100 rows per model, also for digits that no pair has.
     """
@@ -44,9 +44,9 @@ def digit_errors(answers: pd.DataFrame, models: list[str]) -> pd.DataFrame:
 
 
 def along_diagonal(errors: pd.DataFrame) -> pd.DataFrame:
-    """Return how much of a study's `digit_errors` lies on or next to the diagonal: digits are equal or one apart.
+    """Count a study's `digit_errors` on or next to the diagonal, where digits are equal or one apart.
 
-    A row per model, which is the index: ``pairs`` and ``errors`` in all, and ``pairs_there`` and ``errors_there``.
+    The index is the model. Columns: ``pairs`` and ``errors`` in all, ``pairs_there`` and ``errors_there``.
     """
     near = (errors["left_digit"] - errors["right_digit"]).abs() <= 1
     there = errors[["pairs", "errors"]].where(near, 0).add_suffix("_there")
@@ -56,19 +56,19 @@ def along_diagonal(errors: pd.DataFrame) -> pd.DataFrame:
 def hardest_pairs(answers: pd.DataFrame, pairs: pd.DataFrame, images: np.ndarray, count: int = HARDEST) -> pd.DataFrame:
     """Return the test pairs that most models get wrong, a row per (pair, model).
 
-    Rounds are compared only where the same models answered: of the sets of models that share a round, the largest, then
-    the one with most rounds. Among pairs that equally many get wrong, the first is the one with the higher mean
-    certainty of the wrong answers, then of the lower round and pair. Two digits that meet in several rounds count once.
+    Only rounds in which the same models answered are compared: those of the largest set of models or, of equal sets, of
+    the one with most rounds. Pairs that equally many models get wrong are sorted by the mean certainty of the wrong
+    answers, the highest first, then by round and pair. Two images that meet in several rounds count once.
 
     Args:
         answers: those of `reported_answers`.
         pairs: pair tables of all rounds.
         images: (n, 14, 14), the data set's test part.
-        count: pairs to return, at most: a pair that every model gets right is not hard.
+        count: pairs to return, at most; a pair that every model gets right is left out.
 
     Returns:
-        rank (from 1), round, pair, left_index, right_index, left_digit, right_digit, target, wrong (share of the models
-        that are), model, answer, left_predicted, right_predicted (-1 without a trained digit head), left_image and
+        rank (from 1), round, pair, left_index, right_index, left_digit, right_digit, target, wrong (share of wrong
+        models), model, answer, left_predicted, right_predicted (-1 without a trained digit head), left_image and
         right_image (196 grey levels in 0…255, row after row).
     """
     answers = _of_the_same_models(answers)

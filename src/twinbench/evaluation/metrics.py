@@ -34,7 +34,7 @@ def metrics(predictions: pd.DataFrame, decision: str, weights: dict[str, float],
 
 
 def pair_scores(predictions: pd.DataFrame, loss: str = "cross-entropy") -> dict[str, np.ndarray]:
-    """Return each metric's value of each example, NaN where the model lacks the head; a metric is their mean."""
+    """Return the value of each metric for each example, NaN if the model lacks the head. The metric is their mean."""
     target = predictions["target"].to_numpy().astype(bool)
     columns = {name: predictions[name].to_numpy() for name in ("left_predicted", "right_predicted")}
     columns |= {name: predictions[name].to_numpy().astype(float) for name in ("target_logit", "posterior")}

@@ -1,4 +1,4 @@
-"""Predictions on every example: what all reported numbers are computed from."""
+"""Predictions on every example; all reported numbers are computed from them."""
 
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,13 @@ def predict_study(
     Args:
         models: inputs, architecture and options of each model (`spec.study.Study.predicted`).
         folds: the study's folds.
-        records, weights: what the training jobs wrote, in any order: the files name their cells.
+        records, weights: the files of the training jobs, in any order, since each names its cell.
         examples: tables of all rounds (`tasks.draw`).
         images: pooled images; None for the disc.
 
     Returns:
         A row per example of every round that did not diverge: model, the task's ``TRUTH``, fold, and the columns of
-        `complete`. The models follow each other in the order of ``models``, the baseline last.
+        `complete`. Models come in the order of ``models``, the baseline last.
 
     Raises:
         DataError: a file is missing or damaged, or a cell has no weights.
@@ -77,13 +77,13 @@ def predict_cell(
 
     Args:
         model: inputs, architecture and options.
-        record: how the job went.
+        record: the record of the job.
         table: examples of its rounds.
         images: pooled images by part; empty for the disc.
-        weights: what the job wrote.
+        weights: the weights that the job wrote.
 
     Raises:
-        DataError: the weights are damaged, or not finite though their training was.
+        DataError: the weights are damaged, or they are not finite although their training was.
     """
     inputs, task = Inputs(**model["inputs"]), task_of(model["inputs"]["task"])
     stacked, net = read_tensors(weights), tune(architectures()[model["architecture"]].build(**model["options"])).eval()
@@ -123,9 +123,9 @@ def predict(model: nn.Module, split: Split) -> dict[str, np.ndarray]:
 
 
 def predict_majority(task: str, table: pd.DataFrame, fold: str) -> pd.DataFrame:
-    """Return the constant baseline's predictions: the training split's share of yes, whatever the inputs show.
+    """Return the constant baseline's predictions: the training split's share of yes for every input.
 
-    The majority class is the sign of the constant logit.
+    The sign of the constant logit is the majority class.
     """
     tables = []
     for _, rows in assign_splits(table, fold).groupby("round"):

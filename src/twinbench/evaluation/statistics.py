@@ -19,7 +19,7 @@ class Summary:
     def of(cls, values: pd.Series) -> "Summary":
         """Summarise values, leaving out NaN."""
         values = values.dropna()
-        # Equal values, as the seconds of rounds trained together, would have a deviation of rounding errors.
+        # Equal values, such as the seconds of rounds trained together, would show rounding errors as deviation.
         constant = len(values) > 1 and values.max() == values.min()
         std = 0.0 if constant else float(values.std(ddof=1))
         return cls(float(values.mean()), std, len(values))
@@ -29,14 +29,14 @@ class Summary:
         return self.prediction_interval(of=math.inf)
 
     def prediction_interval(self, of: float = 1, freedom: int | None = None, noise: float = 0.0) -> tuple[float, float]:
-        """Return the interval in which the mean of ``of`` more values falls in 95 % of cases, if they are normal.
+        """Return the interval that holds the mean of ``of`` new values in 95 % of cases, if they are normal.
 
-        mean ± t · √(std² · (1/of + 1/n) + noise), t being Student's quantile.
+        It is mean ± t · √(std² · (1/of + 1/n) + noise), where t is Student's quantile.
 
         Args:
             of: number of new values that are averaged.
-            freedom: degrees of freedom of the deviation; n − 1 where None. NaN comes back for fewer than one.
-            noise: variance of what the deviation does not hold.
+            freedom: degrees of freedom of the deviation; None for n − 1. With fewer than one, the interval is NaN.
+            noise: variance that the deviation lacks.
         """
         freedom = self.n - 1 if freedom is None else freedom
         if freedom < 1:
@@ -56,11 +56,11 @@ def select_folds(metrics: pd.DataFrame) -> pd.DataFrame:
     validation = metrics[metrics["split"] == "validation"]
     wide = validation.pivot(index=[*keys, "fold"], columns="metric", values="value")
     folds = metrics[[*keys, "fold"]].drop_duplicates().join(wide.reindex(columns=["accuracy", "loss"]), [*keys, "fold"])
-    folds["number"] = pd.to_numeric(folds["fold"], errors="coerce")  # NaN of ``all``, which is alone
+    folds["number"] = pd.to_numeric(folds["fold"], errors="coerce")  # NaN for ``all``, the only fold
     best = folds.sort_values(["accuracy", "loss", "number"], ascending=[False, True, True]).drop_duplicates(keys)
     return best[[*keys, "fold"]].sort_values(keys).reset_index(drop=True)
 
 
 def reported(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics of the selected fold of every round, one value a (study, model, round, split, metric)."""
+    """Return the metrics of the selected fold of every round, one value per (study, model, round, split, metric)."""
     return metrics.merge(select_folds(metrics), on=["study", "model", "round", "fold"])

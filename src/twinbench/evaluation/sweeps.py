@@ -12,14 +12,14 @@ from twinbench.spec.study import Study, Swept
 
 
 def sweep_table(metric: str, metrics: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per (setting, round, split) of a sweep, from its metrics and cells, as of any study.
+    """Return a row per (setting, round, split) of a sweep, from its tables of metrics and cells.
 
     Columns: setting, round, split, value of the sweep's metric (NaN where the training diverged or the value is not
     finite), train_seconds, status.
     """
     found = METRICS[metric]
     rows = metrics[metrics["metric"] == found.column]
-    # Every training has all splits, also one that diverged and so has no value.
+    # Every training gets a row per split, even if it diverged and so has no value.
     splits = pd.DataFrame({"split": metrics["split"].unique()})
     table = cells[["model", "round", "train_seconds", "status"]].merge(splits, how="cross")
     table = table.merge(rows[["model", "round", "split", "value"]], on=["model", "round", "split"], how="left")
@@ -33,9 +33,9 @@ class Setting:
     """One setting of a sweep over its rounds."""
 
     name: str
-    diverged: int  # rounds that did, or that have no finite value
+    diverged: int  # rounds that diverged or have no finite value
     # Over the other rounds:
-    values: dict[str, Summary]  # split → of the metric
+    values: dict[str, Summary]  # split → the metric
     seconds: Summary  # of training per round
 
 
@@ -52,9 +52,9 @@ def settings(table: pd.DataFrame) -> dict[str, Setting]:
 
 
 def best_setting(found: dict[str, Setting], metric: str, among: list[str] | None = None) -> Setting | None:
-    """Return the setting, of all or ``among`` some, with the best mean on the validation pairs; the first of equals.
+    """Return the setting (of ``among``, if given) with the best mean on the validation pairs; the first of equals.
 
-    A setting of which a round diverged is not chosen: None comes back if every one has. Test pairs play no part.
+    A setting with a diverged round is never chosen; None if every setting has one. Test pairs play no part.
     """
     whole = [one for name, one in found.items() if not one.diverged and (among is None or name in among)]
     best_of = max if METRICS[metric].higher_is_better else min
@@ -62,7 +62,7 @@ def best_setting(found: dict[str, Setting], metric: str, among: list[str] | None
 
 
 class SweepResults:
-    """What report and figures show of a sweep, computed of its tables."""
+    """The results of a sweep that report and figures show, computed from its tables."""
 
     def __init__(self, swept: Swept, metrics: pd.DataFrame, cells: pd.DataFrame) -> None:
         self.swept = swept
@@ -85,9 +85,9 @@ class Agreement:
 def agreement(table: pd.DataFrame, study: Study) -> Agreement:
     """Compare the report's conclusion with our best setting, by a sweep's `sweep_table`.
 
-    They agree if the 95 % interval (Student's) of the paired differences, round by round on the validation pairs,
-    between the report's setting and our best one holds 0. Where the conclusion names one of two axes, the best of its
-    settings is taken. No verdict is given on a smaller protocol, on fewer rounds than other verdicts need, or where
+    Take the differences between the report's setting and our best one, round by round on the validation pairs. The two
+    agree if Student's 95 % interval of the differences holds 0. If the conclusion names one of two axes, the best of
+    its settings is taken. There is no verdict on a smaller protocol, on fewer rounds than other verdicts need, or where
     trainings are missing, as in a partial report.
     """
     found, swept, rounds = settings(table), study.swept, study.protocol.rounds

@@ -1,4 +1,4 @@
-"""Whether a published number and ours agree, and how sure one can be."""
+"""Judge by a prediction interval whether a published number and ours agree."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ FEWEST = 5
 
 @dataclass(frozen=True)
 class Verdict:
-    """What comes out of one comparison."""
+    """The outcome of one comparison."""
 
     word: str  # reproduced, higher, lower (ours than the published value) or not comparable
     reason: str = ""  # why it is not comparable
@@ -25,7 +25,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Measured:
-    """One study's results, as comparisons with published numbers need them."""
+    """One study's results, for comparisons with published numbers."""
 
     study: Study
     metrics: pd.DataFrame  # study, model, fold, round, split, metric, value of every fold
@@ -34,8 +34,8 @@ class Measured:
     def values(self, model: str, metric: str, split: str) -> pd.Series:
         """Return our values of a metric, one per round.
 
-        Under cross-validation, training and test values are those of the selected fold; validation values are those of
-        every fold, as the reports give mean and deviation over the folds. Seconds add up a round's trainings.
+        With cross-validation, training and test values come from the selected fold. Validation values come from every
+        fold, because the reports average over the folds. Seconds are the sum over a round's trainings.
         """
         if METRICS[metric].hardware:
             done = self.cells[(self.cells["model"] == model) & (self.cells["status"] == "ok")]
@@ -50,9 +50,9 @@ class Measured:
     def judge(self, model: str, published: PublishedValue) -> Verdict:
         """Compare a published value with ours.
 
-        The interval is that of `Summary.prediction_interval` for the mean of as many rounds as were published. Where
-        the rounds share their pairs, or where they are too few and the deviation is that of the folds, that holds no
-        sampling noise of test pairs, ours or theirs: 2·p·(1 − p)/N is added for a share p of N pairs (or 2N digits).
+        The interval is `Summary.prediction_interval` for the mean of as many rounds as were published. If rounds share
+        their pairs, or are so few that the folds give the deviation, then the deviation lacks the sampling noise of
+        the pairs, ours and theirs: a share p of N pairs (or 2N digits) adds the variance 2·p·(1 − p)/N.
         """
         metric, split = METRICS[published.metric], published.split
         ours = self.summary(model, metric.name, split)
@@ -78,7 +78,7 @@ class Measured:
         return Verdict(word, interval=(low, high))
 
     def _sampled(self, metric: str, split: str) -> int:
-        """Return how many pairs, or digits, a share of a split is taken of."""
+        """Return the number of pairs, or of digits, that a share of a split is taken of."""
         pairs, folds = self.study.protocol.pairs, self.study.protocol.folds
         count = pairs.train // folds if split == "validation" and folds else getattr(pairs, split)
         return 2 * count if METRICS[metric].head == "digits" else count

@@ -1,1 +1,1 @@
-"""One module a figure: `draw(results, path)`."""
+"""One module per figure, with `draw(results, path)`."""

@@ -1,4 +1,4 @@
-"""What figures there are, read from their source: planning a DAG must not import matplotlib.
+"""Which figures there are. They are read from their source, because planning a DAG must not import matplotlib.
 
 A figure is a module that defines ``draw(results, path)``. Its docstring is the caption, ``TABLES`` names the tables of
 the study that it draws from, ``TASK`` and ``NEEDS`` say which studies can have it.
@@ -14,7 +14,7 @@ from twinbench.files import ConfigError
 from twinbench.spec.study import Study
 
 FOLDER = Path(__file__).parent
-NEEDS = {  # what a figure may need of a study: how to tell, and what a message says
+NEEDS = {  # need of a figure → how to check a study for it, and words for a message
     "folds": (lambda study: study.protocol.folds, "protocol.folds; any other is allowed"),
     "changing objective": (
         lambda study: any(model.objective.varies for model in study.models.values()),
@@ -25,7 +25,7 @@ NEEDS = {  # what a figure may need of a study: how to tell, and what a message 
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure's module declares."""
+    """The declarations of a figure's module."""
 
     caption: str
     tables: tuple[str, ...]  # of the study: metrics, cells, history, errors, hardest or predictions
@@ -51,7 +51,7 @@ def figures() -> dict[str, Figure]:
 
 
 def captions() -> dict[str, str]:
-    """Return the caption of every figure by name, that of the overview of all studies too."""
+    """Return the caption of every figure by name, including the overview of all studies."""
     overview = ast.get_docstring(ast.parse((FOLDER / "overview.py").read_text(encoding="utf-8")))
     return {name: figure.caption for name, figure in figures().items()} | {"overview": " ".join(overview.split())}
 

@@ -1,9 +1,9 @@
 """Share of test pairs that a model gets wrong, by left and right digit, over all rounds; hatched where no pair occurs.
 
-With cross-validation, each round counts with the fold that has the best validation accuracy. Where digits are equal or
-one apart, inside the outline, lies the share of the model's errors that its title gives, beside the share of its pairs
-that lies there: errors that have nothing to do with the digits' values would have that share too. The last panel counts
-the pairs that the rates come from, those of the model with most rounds.
+With cross-validation, each round counts with the fold that has the best validation accuracy. Inside the outline, the
+digits are equal or one apart. A model's title gives the shares of its errors and of its pairs that lie there: the two
+are equal if errors have nothing to do with the digits' values. The last panel counts the pairs behind the rates, for
+the model with most rounds.
 """
 
 from pathlib import Path

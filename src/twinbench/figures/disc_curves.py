@@ -1,9 +1,9 @@
 """MSE of the study's first model and error of all models after each epoch: mean over rounds, band of one std.
 
 Left: the first model's MSE on training and test points. Right: every model's error on test points, and the first
-model's on training points, which are evaluated after the epoch, like test points. The error's axis is logarithmic. A
+model's error on training points. Both are evaluated after the epoch. The axis of the error is logarithmic. A
 dotted line is the published test error of the model in that colour; the published Tanh model stayed at its line. Raw
-coordinates are the points in [0, 1]² as they are; the other models see them with mean 0 and standard deviation 1.
+coordinates are the points in [0, 1]² as drawn; the other models see them with mean 0 and standard deviation 1.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Mean validation accuracy over the cross-validation folds; the error bar is the standard deviation over the folds.
 
-With several rounds, the mean is over all of them and the deviation is the root mean square of the rounds' own. Dots are
+With several rounds, the mean is over all of them and the deviation is the root mean square of theirs. Dots are
 single folds.
 """
 

@@ -1,9 +1,9 @@
 """The test pairs that most models get wrong: images, true digits, and a mark per model, filled if it answered wrongly.
 
-Above the images stands the truth: left ≤ right, or left > right. Below the mark of a model that was trained on digits
-stand the two that it names. Of pairs that equally many models get wrong, those with the surer wrong answers come first;
-a pair that several rounds share is shown once. Each round counts with the fold that the protocol reports, and only if
-the same models answered in it as in the others.
+The truth, left ≤ right or left > right, stands above the images. A model that was trained on digits has the two digits
+that it names below its mark. Of pairs that equally many models get wrong, those with surer wrong answers come first. A
+pair that several rounds share is shown once. Each round counts with the fold that the protocol reports, and only if the
+same models answered in it as in the others.
 """
 
 from pathlib import Path

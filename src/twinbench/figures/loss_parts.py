@@ -1,7 +1,7 @@
 """Losses of the models whose objective changes with the epoch: mean over rounds and folds, with a band of one std.
 
-The digit loss is that of both images added. Dashed: what each loss contributes, its weight in that epoch times its
-value; the objective is their sum.
+The digit loss is the sum over both images. A dashed line is a loss times its weight in that epoch; the objective is the
+sum of the dashed lines.
 """
 
 from pathlib import Path

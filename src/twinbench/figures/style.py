@@ -1,4 +1,4 @@
-"""What all figures share: colours, sizes, axes and how they are saved."""
+"""Colours, sizes, axes and saving, the same for all figures."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from twinbench.spec.fields import CONSTANT
 
 # Okabe and Ito's palette, which stays apart for colour-blind readers (jfly.uni-koeln.de/color, 2008).
 SPLIT_COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#D55E00"}
-# Tol's muted palette, likewise (sronpersonalpages.nl/~pault, 2021): a colour a model, for nine of them.
+# Tol's muted palette, which does so too (sronpersonalpages.nl/~pault, 2021): one colour per model, for nine models.
 MODEL_COLOURS = ["#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499"]
 OURS, PUBLISHED, FLOOR = "#0072B2", "#D55E00", "#777777"
 DIVERGED = "#CC3311"  # settings of a sweep
@@ -39,7 +39,7 @@ mpl.rcParams.update(
 
 @dataclass(frozen=True)
 class StudyResults:
-    """What a figure may draw from: what the study says (`spec.study.Study.shown`), and the tables that it names."""
+    """Data for a figure: those of the study (`spec.study.Study.shown`), and the tables that the figure names."""
 
     labels: dict[str, str]  # model → label, in the study's order; the constant baseline last
     published: dict[str, float]  # model → published test accuracy, where there is one
@@ -58,7 +58,7 @@ class StudyResults:
 
     @property
     def colours(self) -> dict[str, str]:
-        """The colour of every trained model, in the study's order; a tenth has the first one's again."""
+        """The colour of every trained model, in the study's order; the tenth has the first colour again."""
         return dict(zip(self.models, cycle(MODEL_COLOURS), strict=False))
 
 
@@ -117,7 +117,7 @@ def band(axes: Axes, values: pd.DataFrame, colour: str, label: str, style: str =
 def save(figure: Figure, path: Path, legend_of: Axes | None = None, columns: int | None = None) -> None:
     """Write the figure as PNG, without the metadata that changes from one matplotlib to the next.
 
-    Below stands the legend of one panel, if any, in as many columns as fit where ``columns`` is None.
+    The legend of one panel, if any, stands below, in ``columns`` columns; None for as many as fit.
     """
     if legend_of:
         handles, labels = legend_of.get_legend_handles_labels()

@@ -1,8 +1,8 @@
 """A sweep of one axis: the metric and the seconds of training per round, mean with a band of one std over the rounds.
 
 Dots are single rounds. The star is the best mean on the validation pairs, the dotted line the report's best. A red
-cross above is a setting of which some rounds diverged, and how many; the others make its mean. An axis is logarithmic
-where its values are spaced more evenly that way; words stand apart, with error bars.
+cross at the top marks a setting with diverged rounds, and their number; its other rounds make the mean. An axis is
+logarithmic if its values are spaced more evenly that way; values that are words stand apart, with error bars.
 """
 
 from pathlib import Path
@@ -53,7 +53,7 @@ def draw(study: StudyResults, path: Path) -> None:
 
 
 def _places(results: SweepResults) -> dict[str, float]:
-    """Return where each setting is on the axis: its value or, where that is no number, its position."""
+    """Return the place of each setting on the axis: its value, or its position if the value is no number."""
     values = {name: value for name, (value,) in results.swept.settings.items()}
     return values if is_number(list(values.values())) else {name: n for n, name in enumerate(values)}
 
@@ -94,7 +94,7 @@ def _label(panel: Axes, axis: Axis, places: dict[str, float]) -> None:
 
 
 def _scale(panel: Axes, values: pd.DataFrame) -> None:
-    """Make the vertical axis logarithmic where the means, evenly spaced that way, span a factor of ten."""
+    """Make the vertical axis logarithmic if the means span a factor of ten and are spaced more evenly that way."""
     means = values.mean(axis=1).dropna()
     if is_even_in_logarithms(means) and means.max() >= 10 * means.min():
         panel.set_yscale("log")

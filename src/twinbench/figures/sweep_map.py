@@ -1,7 +1,7 @@
 """A sweep of two axes: the metric and the seconds of training per round at every setting, means over the rounds.
 
-The outline marks the best mean on the validation pairs, the dotted one the report's best. Hatched settings have rounds
-that diverged, with their number; the others make the mean.
+The outline marks the best mean on the validation pairs, the dotted outline the report's best. A hatched setting has
+diverged rounds, and shows their number; its other rounds make the mean.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def _draw(
     panel: Axes, results: SweepResults, values: dict[str, float], text: Callable, cmap: str = "magma_r",
     scale: PercentFormatter | None = None,
 ) -> None:  # fmt: skip
-    """Draw one value per setting, and their colour bar; one that is NaN, since every round diverged, is left white."""
+    """Draw one value per setting, and the colour bar. A setting whose rounds all diverged has NaN, and stays white."""
     first, second = results.swept.axes
     grid = np.full((len(second.values), len(first.values)), np.nan)
     for name, value in values.items():

@@ -28,7 +28,7 @@ def build_report(
         config: config.yaml as it was run.
         studies: every study, and its sweeps after it.
         captions: caption of every figure by name.
-        missing: study, model, fold, rounds and log of each training job that a partial report does without.
+        missing: study, model, fold, rounds and log of each training job that a partial report lacks.
         metrics, cells: all studies' tables.
         errors: likewise, of studies whose task is ``pairs``; None without any.
         template: Jinja template.
@@ -94,7 +94,7 @@ def _study(measured: Measured, errors: pd.DataFrame | None) -> dict[str, Any]:
 
 
 def _starts(study: Study, cells: pd.DataFrame) -> str:
-    """Return which initial weights the models had that can start from pre-trained ones; empty without such models."""
+    """Return the initial weights of models that can start from pre-trained ones; empty without such models."""
     models = [model for model in study.models if study.architecture(model).pretrained]
     starts = cells[cells["model"].isin(models)].groupby("initial_weights", sort=False)["model"].unique()
     labels = starts.map(lambda names: " and ".join(study.labels[name] for name in names))
@@ -102,7 +102,7 @@ def _starts(study: Study, cells: pd.DataFrame) -> str:
 
 
 def _best(measured: Measured) -> str:
-    """Return the model with the highest mean test accuracy: a description, nothing is chosen by it."""
+    """Return the model with the highest mean test accuracy. This only describes; it chooses nothing."""
     models = measured.study.models
     found = {model: summary for model in models if (summary := measured.summary(model, "accuracy", "test")).n}
     if not found:
@@ -129,7 +129,7 @@ def _finding(measured: Measured) -> str:
 
 
 def _why(log: Path) -> str:
-    """Return the last lines of a training job's log, as much as one sees of why it did not end."""
+    """Return the last lines of a training job's log, which may show why it did not end."""
     if not log.exists():
         return "not started: there is no log"
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]) or "the log is empty"

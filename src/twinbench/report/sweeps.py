@@ -25,7 +25,7 @@ def sweep_part(study: Study, metrics: pd.DataFrame, cells: pd.DataFrame) -> dict
 
 
 def _table(results: SweepResults) -> dict[str, Any]:
-    """Return header and rows of the settings; the metric is that of the splits that choose and that are shown."""
+    """Return header and rows of the settings; the metric is on the split that chooses and the one shown."""
     swept, found, rows = results.swept, results.found, []
     splits = list(dict.fromkeys(["validation", swept.split]))
     metrics = [f"{split} {results.metric.words}" for split in splits]

@@ -10,7 +10,7 @@ from twinbench.provenance import PACKAGES
 from twinbench.spec.model import Published, PublishedValue
 from twinbench.spec.study import Study
 
-NOT_RECORDED = "not recorded"  # what a run record of an older version lacks
+NOT_RECORDED = "not recorded"  # for what a run record of an older version lacks
 
 
 def published_rows(measured: Measured, main: bool) -> list[list[str]]:
@@ -18,8 +18,8 @@ def published_rows(measured: Measured, main: bool) -> list[list[str]]:
 
     Args:
         measured: the study and its results.
-        main: True for accuracies and errors on the test pairs, with parameters, where a model without published ones
-            has a row too for every metric that the study's other models have; False for all else.
+        main: True for accuracies and errors on the test pairs, with parameters, where a model without published
+            values has a row for every metric that other models have; False for all other published values.
     """
     models = measured.study.models
     of_others = [value for model in models.values() for value in model.published.values if value.is_main]
@@ -37,7 +37,7 @@ def published_rows(measured: Measured, main: bool) -> list[list[str]]:
 
 
 def quantity(published: PublishedValue) -> str:
-    """Return in words what a published value is of."""
+    """Return the quantity of a published value, in words."""
     if published.metric == "seconds":
         return "training, seconds per round"
     return f"{published.split} {METRICS[published.metric].words}"
@@ -55,7 +55,7 @@ def comparison(measured: Measured, model: str, published: PublishedValue) -> lis
 
 
 def difference_lines(measured: Measured) -> list[str]:
-    """Return a sentence for each published value outside our interval, with what was seen to explain it."""
+    """Return a sentence for each published value outside our interval, with the evidence that explains it."""
     lines = []
     for name, model in measured.study.models.items():
         for published in model.published.values:
@@ -120,7 +120,7 @@ def diagonal_rows(study: Study, errors: pd.DataFrame) -> list[list[str]]:
 
 
 def diagonal_groups(study: Study, errors: pd.DataFrame) -> list[dict]:
-    """Return the same for all models trained on the target alone and for all others, where any made errors.
+    """Return the same for models trained on the target alone and for all others, without a group that made no errors.
 
     Each group is ready for a sentence: trained_on, errors, of_errors and of_pairs (shares there), models, and above:
     those with a larger share of errors than of pairs there.
@@ -147,7 +147,7 @@ def _share(counts: pd.Series, name: str) -> str:
 def environment_rows(cells: pd.DataFrame) -> list[list[str]]:
     """Return what the trainings ran on: every different set of hardware and versions, with its number of replicas.
 
-    Noting one more package retrains nothing, so a record may be older than a package in the table.
+    Recording one more package retrains nothing, so an older record may lack a package of the table.
     """
     keys = ["processor", "device", "threads", "system", "python", *PACKAGES]
     known = cells.reindex(columns=keys).astype(object).fillna(NOT_RECORDED)

@@ -1,4 +1,4 @@
-"""The loss at the end of a net: a scalar, and the gradient that sets the backward pass off."""
+"""The loss at the end of a model: a scalar, and the gradient that starts the backward pass."""
 
 from torch import Tensor
 
@@ -11,7 +11,7 @@ class LossMSE:
     Backward. With N = B · outputs elements, L = 1/N Σₖ (p[k] − t[k])², so ∂L/∂p[k] = 2/N (p[k] − t[k]): the gradient of
     the prediction is 2/N (p − t), (B, outputs).
 
-    Not a `Module`: it takes two tensors, and no gradient comes from behind it.
+    This is no `Module`: it takes two tensors, and receives no gradient.
     """
 
     difference: Tensor | None = None  # of the last forward pass, until its backward pass

@@ -1,9 +1,9 @@
 """Modules with a forward and a backward pass, written out in tensor arithmetic.
 
 Notation: B examples in a batch; L the scalar loss; the *gradient* of a tensor t has the shape of t and holds ∂L/∂t.
-By the chain rule, a module y = f(x) that is given the gradient of its output y can compute the gradient of its input
-x, which is the gradient of the previous module's output: so gradients travel backwards through a net, one module at a
-time. What a backward pass needs of the forward pass, the module remembers in between.
+A module y = f(x) receives the gradient of its output y. By the chain rule, it computes the gradient of its input x,
+which is the gradient of the previous module's output. So gradients travel backwards through a model, one module at a
+time. A module remembers from its forward pass what its backward pass needs.
 """
 
 import math
@@ -20,7 +20,7 @@ class ModuleError(ValueError):
 
 @dataclass
 class Parameter:
-    """What a net learns: a value, and the gradient that the last backward pass left, of the same shape."""
+    """A learned value, and the gradient of the same shape that the last backward pass left."""
 
     value: Tensor
     gradient: Tensor | None = None
@@ -37,7 +37,7 @@ class Module:
         raise NotImplementedError
 
     def backward(self, gradient: Tensor) -> Tensor:
-        """Return the gradient of x, given that of y; write, not add, the gradients of the parameters.
+        """Return the gradient of x, given that of y; overwrite the gradients of the parameters.
 
         Raises:
             ModuleError: there was no forward pass since the last backward pass, or its output had another shape.
@@ -45,7 +45,7 @@ class Module:
         raise NotImplementedError
 
     def recall(self, gradient: Tensor) -> Tensor:
-        """Return what the forward pass remembered, once, if the gradient has the shape of its output.
+        """Return and forget what the forward pass remembered, if the gradient has the shape of its output.
 
         Raises:
             ModuleError: it remembered nothing, or the gradient has another shape.
@@ -107,7 +107,7 @@ class Linear(Module):
 
 
 class Activation(Module):
-    """An elementwise function of any shape whose derivative can be told from its output, which it remembers."""
+    """An elementwise function of any shape. Its derivative follows from its output, which it remembers."""
 
     def function(self, x: Tensor) -> Tensor:
         """Return y = f(x), elementwise."""

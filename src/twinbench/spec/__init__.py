@@ -1,1 +1,1 @@
-"""What a training does, as typed values: config reads them from files, and training and evaluation work by them."""
+"""Studies, models and trainings as typed values: `config` reads them from files; training and evaluation use them."""

@@ -1,4 +1,4 @@
-"""What typed values are made of: their base, kinds of fields, and models with every key optional."""
+"""Parts of the typed values: their base, kinds of fields, and models with every key optional."""
 
 from functools import cache, reduce
 from operator import or_
@@ -28,7 +28,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 @cache
 def partial(model: type[BaseModel]) -> type[BaseModel]:
-    """Return a model with the same keys and checks, all keys optional; its sections likewise. What is unset is None."""
+    """Return a model with the same keys and checks, but all keys optional, also in sections. An unset key is None."""
     fields = {}
     for name, info in model.model_fields.items():
         fields[name] = (Annotated[_partial_type(info.annotation), Field(), *info.metadata], None)

@@ -1,4 +1,4 @@
-"""A model and what was published of it, and the protocol of a study, as typed values."""
+"""A model, its published values, and the protocol of a study, as typed values."""
 
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,7 @@ class Pairs(Strict):
 
 
 class Protocol(Strict):
-    """What is repeated on which data; the context of its validation is the `Dataset` to draw from, if any."""
+    """Rounds, folds and pairs of a study; the context of its validation is the `Dataset` to draw from, if any."""
 
     pairs: Pairs
     rounds: Count
@@ -29,7 +29,7 @@ class Protocol(Strict):
 
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> "Protocol":
-        if not self.pairs:  # of a part of a protocol
+        if not self.pairs:  # a part of a protocol may lack them
             return self
         pairs, dataset = self.pairs, info.context
         if dataset and 2 * (drawn := pairs.train + pairs.validation) > dataset.train:
@@ -49,10 +49,10 @@ class Protocol(Strict):
 
 
 class PublishedValue(Strict):
-    """One published figure, the mean of ``n`` rounds; accuracies and errors as fractions of 1.
+    """One published number, the mean of ``n`` rounds; accuracies and errors as fractions of 1.
 
-    ``loss`` is that of the whole objective, ``target_loss`` that of the target head. ``evidence`` says what was seen to
-    explain a difference, where there is one.
+    ``loss`` is that of the whole objective, ``target_loss`` that of the target head. ``evidence``, if any, says
+    what was seen to explain a difference.
     """
 
     metric: Literal[tuple(METRICS)]
@@ -76,7 +76,7 @@ class PublishedValue(Strict):
 
 
 class Published(Strict):
-    """What the report says of a model."""
+    """The published values of a model."""
 
     parameters: Count | None = None
     note: str | None = None
@@ -84,7 +84,7 @@ class Published(Strict):
 
 
 class Model(Strict):
-    """A named entry of a study: an architecture with options, what it is trained for, and what was published."""
+    """A named entry of a study: an architecture with options, its objective, and its published values."""
 
     label: str
     architecture: str

@@ -1,4 +1,4 @@
-"""What a model is trained for, as typed models: weights of the losses, in phases that follow each other."""
+"""Objectives as typed models: weights of the losses, in phases that follow each other."""
 
 from bisect import bisect_left
 from itertools import accumulate, pairwise
@@ -12,9 +12,9 @@ HEADS = ("target", "digits")
 
 
 class Linear(Strict):
-    """A weight that goes from ``start``, in the first epoch, towards ``end``, which an epoch after the last would have.
+    """A weight that goes from ``start`` in the first epoch towards ``end``, to be reached an epoch after the last.
 
-    A plain number stands for a weight that stays.
+    A plain number stands for a constant weight.
     """
 
     start: NonNegative
@@ -36,7 +36,7 @@ Weight = Annotated[Linear, BeforeValidator(_as_linear, json_schema_input_type=No
 
 
 class Weights(Strict):
-    """Weights of the losses: that of the target head, and those of both digits added up. What is 0 is not written."""
+    """Weights of the losses: for the target head, and for both digits added up. A weight of 0 is not written."""
 
     target: Weight = Linear(start=0, end=0)
     digits: Weight = Linear(start=0, end=0)
@@ -50,18 +50,18 @@ class Phase(Weights):
     """One part of a training: its share of the epochs, its weights, and which parts of the model it trains."""
 
     share: Annotated[Number, Field(gt=0, lt=1)]
-    train: Annotated[list[str], Field(min_length=1)] | None = None  # None: all; what is frozen is in evaluation mode
+    train: Annotated[list[str], Field(min_length=1)] | None = None  # None: all; a frozen part is in evaluation mode
 
 
 class Stage(NamedTuple):
-    """What one epoch trains."""
+    """The weights and the parts that one epoch trains."""
 
     weights: dict[str, float]  # of the ``target`` and of the ``digits`` loss
     parts: tuple[str, ...] | None  # names of the model's children that are trained; None for all
 
 
 class Objective(Weights):
-    """What a model is trained for: weights for the whole training, or phases that follow each other."""
+    """The objective of a model: weights for the whole training, or phases that follow each other."""
 
     phases: Annotated[list[Phase], Field(min_length=2)] | None = None
 
@@ -79,7 +79,7 @@ class Objective(Weights):
 
     @property
     def in_turn(self) -> list[Phase]:
-        """The phases; weights for the whole training are a single one."""
+        """The phases; weights for the whole training make a single one."""
         return self.phases or [Phase.model_construct(share=1.0, target=self.target, digits=self.digits)]
 
     @property
@@ -99,10 +99,10 @@ class Objective(Weights):
         return [end - start for start, end in pairwise([0, *ends])]
 
     def stage(self, epoch: int, epochs: int) -> Stage:
-        """Return what epoch ``epoch`` of ``epochs``, counted from 1, trains.
+        """Return the stage of epoch ``epoch`` of ``epochs``, counted from 1.
 
-        A linear weight is start + (end − start)·e/E after e of E epochs: with 1 and 0 the hand-over of report 3, whose
-        digit loss weighs (E − e)/E. Inside a phase, e and E count the phase's epochs.
+        A linear weight is start + (end − start)·e/E after e of E epochs: from 1 to 0, it is the weight
+        (E − e)/E of report 3's digit loss. Inside a phase, e and E count the phase's epochs.
         """
         ends = list(accumulate(self.epochs(epochs)))
         number = bisect_left(ends, epoch)

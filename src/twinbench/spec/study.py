@@ -1,4 +1,4 @@
-"""A study at one scale: the protocol that applies, the whole training of every model, and the slice that each job gets.
+"""A study at one scale: its protocol, the whole training of every model, and the slice that each job gets.
 
 A sweep is a study as well, with a parent: its models are the settings, which share pairs and seeds.
 """
@@ -15,7 +15,7 @@ from twinbench.spec.model import Model, Protocol
 from twinbench.spec.training import Cell, Inputs
 
 TRAIN_PAIRS = "protocol.pairs.train"  # the one option of the protocol that a sweep may vary
-Value = bool | int | float | str  # of an axis, once it is checked against the option that it is for
+Value = bool | int | float | str  # of an axis, after a check against its option
 
 
 class Source(Strict):
@@ -29,7 +29,7 @@ class Source(Strict):
 
 
 class Described(Strict):
-    """What a study says of itself, at every scale."""
+    """The keys of a study that are the same at every scale."""
 
     title: str
     about: str | None = None  # a paragraph of the report: what the study is about
@@ -41,7 +41,7 @@ class Described(Strict):
 
 
 class Axis(Strict):
-    """What a sweep varies: a dotted path into the model, its name in words, its values, and the same as text."""
+    """One axis of a sweep: a dotted path into the model, its name in words, its values, and the values as text."""
 
     path: str
     label: str
@@ -50,7 +50,7 @@ class Axis(Strict):
 
 
 class Swept(Strict):
-    """What makes a study a sweep."""
+    """The part of a study that makes it a sweep."""
 
     parent: str
     name: str  # among the parent's sweeps
@@ -60,7 +60,7 @@ class Swept(Strict):
     claimed: list[str]  # the settings that the report found best, or kept
     axes: list[Axis]
     settings: dict[str, list[Value]]  # of each setting, its value on each axis
-    # What figures do without: what the scale changes in all sweeps of the study, and the report's conclusion in words.
+    # Not for figures: the scale's changes in all sweeps of the study, and the report's conclusion in words.
     reduced: dict[str, Any] = Field(default_factory=dict)
     conclusion: str | None = None
 
@@ -68,7 +68,7 @@ class Swept(Strict):
 class Study(Described):
     """A study at one scale; a sweep has ``swept``."""
 
-    name: str  # of a sweep <study>.<sweep>, which goes into paths and seeds
+    name: str  # goes into paths and seeds; that of a sweep is <study>.<sweep>
     file: str = Field(default="", exclude=True)  # where it is written, for messages
     protocol: Protocol
     models: dict[str, Model]
@@ -76,7 +76,7 @@ class Study(Described):
     rounds_per_job: int
     reduced: dict[str, Any]  # what the scale changes
     swept: Swept | None = None
-    missing: list[dict[str, str]] = Field(default_factory=list)  # cells that a partial report does without
+    missing: list[dict[str, str]] = Field(default_factory=list)  # cells that a partial report lacks
 
     @property
     def folds(self) -> list[str]:
@@ -86,7 +86,7 @@ class Study(Described):
     def blocks(self, model: str | None = None) -> list[str]:
         """Return the blocks of rounds of the study, or of a model that may have fewer: ``["0-7", "8-15"]``.
 
-        More rounds only add blocks to full ones.
+        If all blocks are full, more rounds only add blocks.
         """
         rounds, size = self.protocol.rounds, self.rounds_per_job
         if model and self.models[model].rounds:
@@ -104,11 +104,11 @@ class Study(Described):
         return [cell for cell in cells if cell not in self.missing]
 
     def without_missing(self, folder: str, predictions: str) -> "Study":
-        """Return the study without the cells that a report lacks, and without models that have no cell.
+        """Return the study without cells whose files are missing, and without models that then have no cell.
 
         Args:
-            folder: path pattern of a cell. A cell lacks if its record, history or weights do.
-            predictions: path pattern of the study's predictions, which make up for weights that were deleted.
+            folder: path pattern of a cell, which needs a record, a history and weights.
+            predictions: path pattern of the study's predictions. Where they are whole, cells need no weights.
         """
 
         def lacking(*files: str) -> list[dict[str, str]]:
@@ -143,11 +143,11 @@ class Study(Described):
         """Return the slice that the drawn pairs depend on.
 
         Args:
-            train: pairs that the data set's training part has at most. All are drawn where settings take different
-                numbers of them: another value then redraws nothing, and a larger one only adds pairs to a smaller one.
+            train: the most pairs that the data set's training part can give. All are drawn if settings take different
+                numbers of pairs: a new value then redraws nothing, and a larger one has a smaller one's pairs too.
         """
         counts = self.protocol.pairs.model_dump()
-        # Of every setting, those that a partial report does without included: what is drawn stays.
+        # Every setting counts, even one that a partial report lacks, so that the draw stays the same.
         settings = self.swept.settings if self.swept else []
         if taken := [pairs for setting in settings if (pairs := self.train_pairs(setting))]:
             counts["train"] = train - counts["validation"] if self.task == "pairs" else max(taken)

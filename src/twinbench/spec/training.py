@@ -36,12 +36,12 @@ class Training(Strict):
     batch_size: Count
     optimizer: Optimizer
     early_stopping: EarlyStopping | None = None
-    # What inputs are scaled by: mean and standard deviation of the round's training pairs, or nothing.
+    # Inputs are scaled by mean and standard deviation of the round's training pairs, or not at all.
     scaling: Literal["training", "raw"] = "training"
 
 
 class Inputs(Strict):
-    """What a model sees of the pairs that a study drew."""
+    """The inputs that a model gets of the pairs that a study drew."""
 
     task: Task
     scaling: Literal["training", "raw"]
@@ -49,7 +49,7 @@ class Inputs(Strict):
 
 
 class Cell(Strict):
-    """What training a model depends on: the slice of the configuration that its jobs get."""
+    """The slice of the configuration that the training jobs of a model get, and depend on."""
 
     study: str
     model: str

@@ -1,7 +1,7 @@
-"""What the models of a study answer: the pairs of images, or the points of the disc. Never imports torch.
+"""The tasks of the studies: pairs of images, or points of the disc. This module never imports torch.
 
-A task says how its examples are drawn, what a table of them holds, and which names go into the seeds. `tensors` makes
-what a training works on of such a table.
+A task says how its examples are drawn, what a table of them holds, and which names go into the seeds. `tensors` turns
+such a table into the tensors that a training works on.
 """
 
 from importlib import import_module
@@ -14,7 +14,7 @@ from twinbench.files import read_tensors
 
 
 def task_of(name: str) -> ModuleType:
-    """Return the module of a task. No import names it, so an edit of one task reruns nothing of another."""
+    """Return the module of a task. No import names the module, so an edit of one task reruns nothing of another."""
     return import_module(f"twinbench.tasks.{name}")
 
 

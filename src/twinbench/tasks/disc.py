@@ -47,7 +47,7 @@ def draw(
 
     Returns:
         A row per point: round, split, point (number inside its split), x, y, target (1 inside the disc), fold (of a
-        training point; -1 for none). Models are neither trained nor evaluated on the split ``grid``, only drawn.
+        training point; -1 for none). The split ``grid`` serves figures only: it neither trains nor evaluates.
     """
     tables = []
     for round_ in rounds:

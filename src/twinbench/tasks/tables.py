@@ -13,14 +13,14 @@ def examples(round_: int, split: str, number: str, folds: int | None, columns: d
     """
     count = len(columns["target"])
     numbers = np.arange(count, dtype=np.int32)
-    # The examples are drawn at random already, so equal runs of their numbers will do as folds.
+    # The examples are drawn at random already, so equal runs of their numbers can be the folds.
     fold = numbers * folds // count if folds and split == "train" else np.full_like(numbers, -1)
     table = {"round": np.int32(round_), "split": split, number: numbers, **columns, "fold": fold.astype(np.int16)}
     return pd.DataFrame(table)
 
 
 def assign_splits(table: pd.DataFrame, fold: str) -> pd.DataFrame:
-    """Return a table as a fold sees it: its own training examples are the validation split; fold ``all`` has none."""
+    """Return a table as a fold sees it: its part of the training examples is the validation split; ``all`` has none."""
     if fold == "all":
         return table
     held_out = table["fold"] == int(fold)
@@ -28,7 +28,7 @@ def assign_splits(table: pd.DataFrame, fold: str) -> pd.DataFrame:
 
 
 def take_first(table: pd.DataFrame, number: str, train: int | None) -> pd.DataFrame:
-    """Return a table with the first ``train`` training examples by their ``number`` column; all if it is None."""
+    """Return a table with the first ``train`` training examples by their ``number`` column; None takes all."""
     if train is None:
         return table
     return table[(table["split"] != "train") | (table[number] < train)]

@@ -1,4 +1,4 @@
-"""From a table of examples to the tensors that a training works on."""
+"""Turn a table of examples into the tensors that a training works on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def load_splits(
     """Return the non-empty splits of every round in a table, as fold ``fold`` sees them, in the table's order.
 
     Args:
-        inputs: the task, what inputs are scaled by, and how many training examples the model takes.
+        inputs: the task, the scaling, and how many training examples the model takes.
         images: pooled images by part (`data.images.write_images`); empty for the disc.
         table: examples (`tasks.draw`).
         fold: a number as text, or ``all``.
@@ -53,8 +53,8 @@ def load_splits(
 def _splits(inputs: Inputs, images: dict[str, Tensor], table: pd.DataFrame, device: torch.device) -> dict[str, Split]:
     """Return the splits of one round, in the order of `SPLITS`.
 
-    Grey levels are scaled by one mean and deviation, those of all pixels of the training pairs; each coordinate of a
-    point by its own over the training points, in float64.
+    One mean and one deviation, of all pixels of the training pairs, scale the grey levels. Each coordinate of a point
+    has its own mean and deviation, over the training points and in float64.
     """
     rows, points = dict(list(table.groupby("split"))), inputs.task == "disc"
 

@@ -65,11 +65,11 @@ def train_cell(
         inputs, outputs: the job's files.
         threads: processor threads that torch may use.
         gpu: whether to use a GPU if there is one.
-        code: digest of the code; a checkpoint of other code is not resumed from.
-        checkpoint: where a job that takes more than a minute notes how far it is.
+        code: digest of the code; a checkpoint of other code is not used.
+        checkpoint: the file in which a job of more than a minute saves its progress.
 
     Raises:
-        DataError: the model has more parameters than the study allows, or batch norm and a batch of one pair.
+        DataError: the model has more parameters than the study allows, or batch norm gets a batch of one pair.
     """
     device = _set_up(threads, gpu)
     start = time.perf_counter()
@@ -131,17 +131,17 @@ def _write(outputs: Outputs, replicas: Replicas, outcome: Outcome, record: Recor
 
 
 def _set_up(threads: int, gpu: bool) -> torch.device:
-    """Set up this process and return the device; a GPU, where there is one, is this process's alone."""
+    """Set up this process and return the device; no other process shares its GPU, if any."""
     prepare(threads)
     if gpu:
         claim_gpu(torch.cuda.device_count())  # asks the driver, and does not start CUDA
     device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
-    torch.zeros(1, device=device)  # starts CUDA, which is no part of the data's seconds
+    torch.zeros(1, device=device)  # starts CUDA now, so that the data's seconds leave this out
     return device
 
 
 def _warm_up(replicas_on: Callable[[list], Replicas], data: list[dict[str, Split]], batch_size: int) -> None:
-    """Train and evaluate replicas that nobody keeps on one batch: what first calls cost is in none of the seconds."""
+    """Train and evaluate temporary replicas on one batch, so that no seconds include the cost of first calls."""
     first = torch.arange(min(batch_size, len(data[0]["train"].target)))
     batch = [{"train": splits["train"].take(first)} for splits in data]
     replicas, active = replicas_on(batch), np.ones(len(batch), dtype=bool)
@@ -161,7 +161,7 @@ def _check_batches(model: nn.Module, train: Split, batch_size: int) -> None:
         return
     try:
         deepcopy(model).train()(torch.zeros_like(train.inputs[:1], device="cpu"))
-    except ValueError as error:  # batch norm that sees a single value; one over maps, or over both images, does not
+    except ValueError as error:  # batch norm got a single value; over maps, or over both images, it gets more
         raise DataError(
             f"training.batch_size {batch_size}: of {pairs:,} training pairs an epoch's last batch holds one, "
             "and this model's batch norm needs more"
@@ -169,7 +169,7 @@ def _check_batches(model: nn.Module, train: Split, batch_size: int) -> None:
 
 
 def _seeds(cell: Cell, fold: str, round_: int) -> ReplicaSeeds:
-    """Seeds do not depend on the model: all models of a study see the same shuffles of the same examples.
+    """Return seeds that do not depend on the model: all models of a study shuffle the same examples alike.
 
     With fixed data, the epochs of all rounds share their seeds too: only the initial weights differ.
     """

@@ -1,7 +1,7 @@
 """Checkpoints: a long training job that was killed goes on from its last one; on a processor bit-identically.
 
-Every epoch starts from a seed of its own (`replicas`), so there is no generator state to keep: weights, best weights,
-the optimiser's moments, early stopping and the history so far are everything.
+Every epoch starts from a seed of its own (`replicas`), so there is no generator state to keep. A checkpoint holds
+weights, best weights, the optimiser's moments, early stopping and the history so far.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ class Checkpoint:
     """One job's checkpoint file, written when ``interval`` seconds have passed since the last one.
 
     Args:
-        path: safetensors file; the progress is JSON in its header. No rule declares it: Snakemake would delete it
-            before the job starts again.
-        key: what the training depends on; a file with another key is not resumed from.
+        path: safetensors file; the progress is JSON in its header. No rule declares it, since Snakemake would
+            delete it before the job starts again.
+        key: what the training depends on; a file with another key is not used.
         interval: seconds between checkpoints; jobs shorter than that write none.
     """
 

@@ -105,7 +105,7 @@ def _still_active(
 
 
 def _take_over(state: object, progress: dict) -> None:
-    """Put back an object's values of a checkpoint, which has arrays as lists; JSON keeps float64 exactly."""
+    """Put an object's values back from a checkpoint, which holds arrays as lists; JSON keeps float64 exactly."""
     for name, value in progress.items():
         setattr(state, name, np.array(value) if isinstance(getattr(state, name), np.ndarray) else value)
 

@@ -1,4 +1,4 @@
-"""What a model is trained for, and what its heads say. Shapes: B pairs, two images per pair, R replicas."""
+"""The losses and the answers of a model's heads. Shapes: B pairs, two images per pair, R replicas."""
 
 from functools import reduce
 from operator import add
@@ -12,7 +12,7 @@ from twinbench.decisions import decide
 
 
 def loss_parts(heads: Heads, target: Tensor, digits: Tensor, replicas: int = 1) -> dict[str, Tensor]:
-    """Return the mean losses of each head that the model has, (R,): over the pairs of each of R replicas.
+    """Return the mean loss of each head that the model has, (R,): a mean per replica, over its pairs.
 
     Args:
         heads: ``target`` (R·B, 2) or (R·B, 1) and ``digits`` (R·B, 2, 10), either of which may be absent.
@@ -21,7 +21,7 @@ def loss_parts(heads: Heads, target: Tensor, digits: Tensor, replicas: int = 1) 
         replicas: R; their pairs follow each other, B of each.
 
     Returns:
-        ``target``: cross-entropy of the comparison; of a head with one output, its squared difference from +1 (yes) or
+        ``target``: cross-entropy of the comparison; for a head with one output, the squared difference from +1 (yes) or
         −1. ``digits``: cross-entropy of the left digit plus that of the right.
     """
     rows = {}
@@ -46,12 +46,12 @@ def weighted(parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
 
 
 def _times(factor: float, x: Tensor) -> Tensor:
-    """Return the product; a factor of 1 costs nothing, in a step of one pair that has some 100 small operations."""
+    """Return the product. A factor of 1 skips it: a step of one pair has only some 100 small operations."""
     return x if factor == 1 else factor * x
 
 
 def answers(heads: Heads) -> dict[str, Tensor]:
-    """Return what the heads say, (B,) each: the columns of `decisions`; a head that is absent has none."""
+    """Return the answers of the heads, (B,) each, as the columns of `decisions`; an absent head has none."""
     columns = {}
     if "target" in heads:
         target = heads["target"]
@@ -63,7 +63,7 @@ def answers(heads: Heads) -> dict[str, Tensor]:
 
 
 def posterior(heads: Heads) -> Tensor:
-    """Return (B,) the probability of left ≤ right that the digit head's two posteriors imply, sides independent."""
+    """Return (B,) the probability of left ≤ right that the digit head's two posteriors, as independent, imply."""
     left, right = heads["digits"].softmax(-1).unbind(-2)
     at_least = right.flip(-1).cumsum(-1).flip(-1)  # P(right ≥ k)
     return (left * at_least).sum(-1).clamp(0, 1)

@@ -14,14 +14,14 @@ from twinbench.spec.training import Optimizer
 
 
 class FusedOptimizer(ABC):
-    """Parameters with a learning rate, and ``kept``: lists by name of a tensor a parameter, None where it has none."""
+    """Parameters with a learning rate; ``kept`` has lists by name, with one tensor or None per parameter."""
 
     def __init__(self, parameters: Iterable[Tensor], lr: float):
         self.parameters, self.lr = list(parameters), lr
         self.kept: dict[str, list[Tensor | None]] = {}
 
     def state(self) -> dict[str, Tensor]:
-        """Return what is kept from step to step by name, the tensors themselves."""
+        """Return the tensors that are kept from step to step, by name and not copied."""
         lists = self.kept.items()
         return {f"{name}.{i}": t for name, tensors in lists for i, t in enumerate(tensors) if t is not None}
 
@@ -30,7 +30,7 @@ class FusedOptimizer(ABC):
         """Update every parameter that has a gradient, and clear the gradients."""
         trained = [i for i, p in enumerate(self.parameters) if p.grad is not None]
         lists = [self.parameters, [p.grad for p in self.parameters], *self.kept.values()]
-        # torch's kernels copy what is not contiguous, there and back.
+        # torch's kernels copy a tensor that is not contiguous, and copy the result back.
         turned = {i for i in trained if self.parameters[i].dim() == 4 and not self.parameters[i].is_contiguous()}
         self.update(*([_turned(tensors[i]) if i in turned else tensors[i] for i in trained] for tensors in lists))
         for parameter in self.parameters:
@@ -47,7 +47,7 @@ class Adam(FusedOptimizer):
     def __init__(self, parameters: Iterable[Tensor], lr: float):
         super().__init__(parameters, lr)
         self.first, self.second = ([torch.zeros_like(parameter) for parameter in self.parameters] for _ in range(2))
-        # One tensor behind all counts: torch's own adds 1 to each by itself, a tenth of a small net's step.
+        # One tensor holds all counts: torch's Adam adds 1 to each alone, a tenth of a small model's step.
         self.counts = torch.zeros(len(self.parameters), device=self.parameters[0].device)
         self.steps = list(self.counts.unbind())
         self.kept = {"first": self.first, "second": self.second, "steps": self.steps}
@@ -70,7 +70,7 @@ class SGD(FusedOptimizer):
     def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float):
         super().__init__(parameters, lr)
         self.momentum = momentum
-        # From zeros, a first velocity is the first gradient, as torch's is.
+        # The velocity starts at 0, so the first one is the first gradient, as in torch.
         self.kept = {"velocity": [torch.zeros_like(p) if momentum else None for p in self.parameters]}
 
     def update(self, parameters: list[Tensor], gradients: list[Tensor], velocity: list[Tensor | None]) -> None:
@@ -81,7 +81,7 @@ class SGD(FusedOptimizer):
 
 
 def _turned(tensor: Tensor | None) -> Tensor | None:
-    """Return what belongs to a parameter in channels_last as a contiguous view; a count of steps stays as it is."""
+    """Return a tensor of a channels_last parameter as a contiguous view; a count of steps stays as it is."""
     return tensor.permute(0, 2, 3, 1) if tensor is not None and tensor.dim() else tensor
 
 

@@ -1,4 +1,4 @@
-"""Replicas of one model: the same architecture trained on several rounds' data. One strategy is here: one by one."""
+"""Replicas of one model: the same architecture trained on several rounds' data. The strategy here is one by one."""
 
 import time
 from abc import ABC, abstractmethod
@@ -17,13 +17,13 @@ from twinbench.training.optimizers import FusedOptimizer, make_optimizer
 from twinbench.training.tuned import tune
 
 # Pairs of a replica evaluated at once: enough to fill the machine, few enough that a layer's output stays in the cache.
-# 250 take 1.09 times as long for twin-lenet, 1.07 for a residual net, 0.97 for ResNet-18 (docs/performance.md).
+# 250 take 1.09 times as long for twin-lenet, 1.07 for a residual model, 0.97 for ResNet-18 (docs/performance.md).
 EVALUATION_BATCH = 125
 
 
 @dataclass(frozen=True)
 class ReplicaSeeds:
-    """Where one replica's randomness comes from: the weights, and each epoch's shuffling and dropout."""
+    """The seeds of one replica: for the weights, and for each epoch's shuffling and dropout."""
 
     weights: int
     epoch: Callable[[int], int]
@@ -37,8 +37,8 @@ class Replicas(ABC):
     Args:
         build: makes a randomly initialised model.
         data: for each replica, its splits by name; each split has the same number of pairs in every replica.
-        seeds: where each replica's randomness comes from.
-        training, objective, decision: as a study's file says.
+        seeds: those of each replica.
+        training, objective, decision: as in the study's file.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Replicas(ABC):
         return self.objective.stage(epoch, self.training.epochs).weights
 
     def set_up_epoch(self, epoch: int, model: nn.Module, optimizer: FusedOptimizer) -> None:
-        """Let a model train the parts, and its optimiser have the learning rate, of epoch ``epoch``."""
+        """Set the parts that a model trains and its optimiser's learning rate for epoch ``epoch``."""
         set_trained_parts(model, self.objective.stage(epoch, self.training.epochs).parts)
         optimizer.lr = self.training.optimizer.lr * self.training.optimizer.decay ** (epoch - 1)
 
     @abstractmethod
     def take(self, models: list[nn.Module]) -> None:
-        """Take over the freshly made models, one a replica."""
+        """Take over the freshly made models, one per replica."""
 
     @abstractmethod
     def train_epoch(self, epoch: int, active: np.ndarray) -> np.ndarray:
@@ -89,7 +89,7 @@ class Replicas(ABC):
 
     @abstractmethod
     def groups(self) -> dict[str, dict[str, Tensor]]:
-        """Return everything that training changes but the best weights, by group and name, the tensors themselves."""
+        """Return all tensors that training changes, except the best weights, by group and name; none is copied."""
 
     def checkpoint(self) -> dict[str, Tensor]:
         """Return everything that training changes, by name: weights, best weights and the optimisers' state."""
@@ -112,12 +112,12 @@ class Replicas(ABC):
     def state(self) -> dict[str, Tensor]:
         """Return the best weights where some were kept, else the present ones, stacked to (R, …) on the CPU."""
         states = [best or self.weights(r) for r, best in enumerate(self.best)]
-        # On the CPU before they are stacked: those that came from a checkpoint are there already.
+        # Move to the CPU before stacking: weights from a checkpoint are there already.
         return {name: torch.stack([state[name].cpu() for state in states]).contiguous() for name in states[0]}
 
 
 class LoopReplicas(Replicas):
-    """Train R replicas one at a time, an epoch each in turn: a replica's result does not depend on the others."""
+    """Train R replicas in turn, one epoch at a time; a replica's result does not depend on the others."""
 
     name = "loop"
 
@@ -133,7 +133,7 @@ class LoopReplicas(Replicas):
             torch.manual_seed(self.seeds[r].epoch(epoch))
             self.set_up_epoch(epoch, self.models[r], self.optimizers[r])
             split = self.data[r]["train"]
-            # Shuffled on the CPU, where the order is the same whatever the device; gathered once, not in every step.
+            # Shuffle on the CPU, so that the order is the same on every device; gather once, not in every step.
             self.step_through(r, split.take(torch.randperm(len(split.target)).to(split.target.device)), weights)
             if split.inputs.is_cuda:
                 torch.cuda.synchronize()
@@ -164,7 +164,7 @@ class LoopReplicas(Replicas):
 def set_trained_parts(model: nn.Module, parts: tuple[str, ...] | None) -> None:
     """Put the named children of a model, or all of it, into training mode, and freeze the others.
 
-    What is frozen gets no gradient and is in evaluation mode, so that batch norm's statistics stay as they are, too.
+    A frozen part gets no gradient. It is in evaluation mode, so that batch norm's statistics stay as they are, too.
     """
     model.train()
     for name, child in model.named_children():
@@ -181,7 +181,7 @@ def evaluate_model(
 
     Args:
         model: one model, or R as one (`stacked.stack`).
-        batches: pairs, targets and digits; of R replicas, a batch holds as many pairs of each, one after the other.
+        batches: pairs, targets and digits; with R replicas, a batch holds equally many pairs of each, in turn.
         weights, decision: of the objective.
         replicas: R.
     """

@@ -1,4 +1,4 @@
-"""The strategy of models that are built of `twinbench.scratch`: its backward passes and its SGD, autograd off."""
+"""The strategy for models of `twinbench.scratch`: its backward passes and its SGD, without autograd."""
 
 import torch
 from torch import Tensor, nn

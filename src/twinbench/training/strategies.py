@@ -10,7 +10,7 @@ from twinbench.training.stacked.layers import StackError
 from twinbench.training.stacked.replicas import StackedReplicas
 from twinbench.training.stacked.stack import stack
 
-# Pairs a step up to which dense nets were seen to gain from stacking on a processor.
+# Up to this many pairs per step, stacking made dense models faster on a processor.
 FEW_PAIRS = 128
 
 
@@ -18,12 +18,12 @@ def choose(build: Callable[[], nn.Module], device: torch.device, batch_size: int
     """Return the faster strategy for what ``build`` makes, on this device with this many pairs in a step.
 
     - A GPU: stacked, because the kernels of one small replica leave most of it idle. Not measured yet.
-    - A processor, no convolutions, at most `FEW_PAIRS` pairs a step: stacked, because calling an operation costs as
-      much as its work. Ten rounds at once are 4.7 times as fast as a loop for dense-twin (1 pair a step), 2.3 times for
-      mlp-selu (128), and 1.2 times for the 146,588 parameters of mlp-relu (100); two rounds of these two 1.3 and 1.1.
-    - A processor and convolutions: a loop, whose layers keep the layout that they like. Stacked, twin-lenet (128 pairs)
+    - A processor, no convolutions, at most `FEW_PAIRS` pairs per step: stacked, because calling an operation costs as
+      much as its work. Ten rounds at once are 4.7 times as fast as a loop for dense-twin (1 pair per step), 2.3 times
+      for mlp-selu (128), and 1.2 times for the 146,588 parameters of mlp-relu (100); two rounds of these, 1.3 and 1.1.
+    - A processor and convolutions: a loop, whose layers keep their fastest layout. Stacked, twin-lenet (128 pairs)
       takes 1.9 times as long, conv-twin (5 pairs) 1.4 times.
-    - What cannot be stacked is trained in a loop.
+    - A model that cannot be stacked: a loop.
 
     Processor time of one core of an AMD EPYC with AVX-512, torch 2.15, evaluation included: medians of 5 to 25 epochs
     (`make bench`).

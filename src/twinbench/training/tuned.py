@@ -1,6 +1,6 @@
-"""What makes a built model of torch's own layers faster on a processor: one pass over its modules, `tune`.
+"""Make a built model of torch's own layers faster on a processor, in one pass over its modules: `tune`.
 
-The layers here compute what torch's own do, and name their argument as those do; the tests check them against torch's.
+The layers here compute what torch's own do, and have the same argument names; the tests check them against torch's.
 Times: forward and backward, 256 images of 16 channels and 14×14 or 12×12 pixels, on one core of an AMD EPYC with
 AVX-512, torch 2.15.
 """
@@ -19,7 +19,7 @@ from twinbench.architectures.registry import IMAGE
 # Klambauer et al. (2017), equation 2: the fixed point with mean 0 and variance 1.
 ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805
 
-MANY_WEIGHTS = 2**15  # of a convolution, whose copies are seen in a step; conv-twin's has 204,800
+MANY_WEIGHTS = 2**15  # a convolution with so many slows steps down by copying them; conv-twin's has 204,800
 
 
 def tune(model: nn.Module) -> nn.Module:
@@ -32,7 +32,7 @@ def tune(model: nn.Module) -> nn.Module:
     - SELU becomes `SELU`, and Flatten right behind average pooling in an ``nn.Sequential`` becomes `Flatten`;
     - large convolutions store their weights in channels_last (`lay_out`).
 
-    All else stays, as do subclasses of torch's layers. Nothing is drawn from torch's global generators.
+    All other layers stay, and so do subclasses of torch's layers. Nothing is drawn from torch's global generators.
 
     Args:
         model: takes pairs (B, 2, 14, 14), if it has an ``nn.Conv2d``: it then sees one pair of zeros. A stacked model,
@@ -56,8 +56,8 @@ def tune(model: nn.Module) -> nn.Module:
 def lay_out(model: nn.Module) -> nn.Module:
     """Store the weights of large inner convolutions in channels_last, as their maps are; return the model.
 
-    A processor's convolution of such maps otherwise copies them from the default layout in every pass. Without the
-    copies, steps of conv-twin, with few pairs, take 0.8 to 0.9 of the time, those of ResNet-18, with many, 0.9 to 1.0.
+    Otherwise, a processor's convolution of such maps copies the weights from the default layout in every pass. Without
+    the copies, a step of conv-twin (few pairs) takes 0.8 to 0.9 of the time, one of ResNet-18 (many) 0.9 to 1.0.
     """
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d) and layer.weight.numel() >= MANY_WEIGHTS and not layer.weight.is_cuda:
@@ -68,8 +68,8 @@ def lay_out(model: nn.Module) -> nn.Module:
 class SELU(nn.SELU):
     """Self-normalising activation that takes 1 ms in either state of the machine; ``torch.nn.SELU`` takes 1 or 10.
 
-    torch's rests on its expm1, whose AVX-512 form has two speeds on this processor (docs/performance.md); numpy's has
-    one. Without AVX-512 this is torch's own.
+    torch's SELU uses its expm1, whose AVX-512 form has two speeds on this processor (docs/performance.md); numpy's has
+    one. Without AVX-512, this layer is torch's own.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -94,28 +94,28 @@ class _SELU(torch.autograd.Function):
 
 
 class InputConv2d(nn.Conv2d):
-    """A model's first convolution: it hands on channels_last.
+    """A model's first convolution, which returns channels_last.
 
-    The layers behind it follow the layout that they are given, and pooling is 5 to 7 times faster in channels_last:
-    0.3 ms against 1.9 (average), 0.4 against 3.0 (max). torch's convolution hands on channels_last where the images
-    come so. 3×3 on one channel for 16 outputs or more it is a matrix product of the image's patches instead: 1.8 ms
-    against 2.1, which for 8 outputs are 2.2 against 1.5.
+    The layers behind it keep the layout of their input, and pooling is 5 to 7 times faster in channels_last: 0.3 ms
+    against 1.9 (average), 0.4 against 3.0 (max). torch's convolution returns channels_last if the images come so. A 3×3
+    kernel on one channel with 16 outputs or more is a matrix product of the image's patches instead: 1.8 ms against
+    2.1. For 8 outputs the product would be slower: 2.2 ms against 1.5.
     """
 
-    PATCH, OUTPUTS = 9, 16  # at most so many weights an output, at least so many outputs: then a product
+    PATCH, OUTPUTS = 9, 16  # a product for at most so many weights per output, and at least so many outputs
 
     def forward(self, input: Tensor) -> Tensor:
         x = input
         simple = (self.stride, self.dilation, self.groups, self.padding_mode) == ((1, 1), (1, 1), 1, "zeros")
         simple = simple and self.bias is not None and not isinstance(self.padding, str) and not x.is_cuda
         if not simple or self.weight[0].numel() > self.PATCH or self.out_channels < self.OUTPUTS:
-            # Of one channel, torch tells the layout by the strides alone.
+            # With one channel, torch knows the layout by the strides alone.
             x = x.squeeze(1).unsqueeze(-1).movedim(-1, 1) if x.shape[1] == 1 else x
             return super().forward(x.contiguous(memory_format=torch.channels_last))
         weights = self.weight.flatten(1).T.contiguous()  # (patch, O); its gradient is then one fast product too
         (height, width), (above, left) = self.kernel_size, self.padding
         x = functional.pad(x, (left, left, above, above))
-        # A copy for each column of the kernel first: then a patch's rows are long runs of memory.
+        # First copy once per column of the kernel: then a patch's rows are long runs of memory.
         x = x.unfold(3, width, 1).permute(1, 4, 0, 2, 3).contiguous().unfold(3, height, 1)
         rows, columns = x.shape[3:5]
         patches = x.permute(0, 5, 1, 2, 3, 4).reshape(len(weights), -1)
@@ -125,8 +125,8 @@ class InputConv2d(nn.Conv2d):
 class Flatten(nn.Flatten):
     """From average pooling's maps to features; the gradient goes back in the maps' layout.
 
-    torch's comes in the default layout, for which average pooling's backward pass copies its maps twice: forward and
-    backward of 256 maps of 32×4×4 take 0.4 ms, and 0.1 so. Behind other layers nothing was gained.
+    torch's gradient comes in the default layout, so average pooling's backward pass copies its maps twice: forward and
+    backward of 256 maps of 32×4×4 take 0.4 ms, here 0.1. Behind other layers, this gained nothing.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -137,10 +137,10 @@ class Flatten(nn.Flatten):
 
 
 class OnePixelConv2d(nn.Conv2d):
-    """A convolution that, where it leaves one pixel, skips the taps that meet nothing but zero padding.
+    """A convolution that skips the taps that meet only zero padding, if it leaves one pixel.
 
-    It is then one matrix product: of a 3×3 kernel on a 1×1 map, a ninth of the work. ResNet-18's last stage on 14×14
-    images, forward and backward, 128 images: 25 ms where ``torch.nn.Conv2d`` takes 85.
+    It is then one matrix product: for a 3×3 kernel on a 1×1 map, a ninth of the work. ResNet-18's last stage, forward
+    and backward on 128 images of 14×14, takes 25 ms; with ``torch.nn.Conv2d`` it takes 85.
     """
 
     def forward(self, input: Tensor) -> Tensor:

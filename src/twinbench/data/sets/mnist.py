@@ -6,7 +6,7 @@ DATASET = Dataset(
     name="mnist",
     title="MNIST",
     torchvision="MNIST",
-    # As published with the data set. Of the content: the shipped files are gzipped anew, without a time stamp.
+    # As published with the data set, of the content: the shipped files were gzipped again, without a time stamp.
     checksums={
         "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",

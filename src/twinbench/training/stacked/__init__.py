@@ -1,1 +1,1 @@
-"""The stacked strategy: R models as one module (`stack`), of layers that compute all R at once, and its training."""
+"""Stacked strategy: `stack` makes one module of R models, `layers` compute all R at once, `replicas` trains them."""

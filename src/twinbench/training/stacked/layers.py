@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Weights of a replica's layer from which `OneRow` pays: with 4 to 10 replicas and more. With one it costs 10 µs.
+# Weights per replica from which `OneRow` is faster, with 4 to 10 replicas and more. With one replica it costs 10 µs.
 LARGE = 5000
 
 
@@ -19,9 +19,9 @@ class StackError(TypeError):
 
 
 class StackedLinear(nn.Module):
-    """R dense layers as one batched matrix product; weight (R, C, O), bias (R, 1, O), but as torch's in the state dict.
+    """R dense layers as one batched matrix product; weight (R, C, O), bias (R, 1, O); torch's shapes in the state dict.
 
-    So the product yields the weight's gradient, which is then taken over without a copy.
+    In this shape, the gradient of the weight comes from the product and needs no copy.
     """
 
     def __init__(self, layers: Sequence[nn.Linear]):
@@ -49,7 +49,7 @@ class StackedLinear(nn.Module):
 class OneRow(torch.autograd.Function):
     """Dense layers of one row each, whose weight's gradient is a plain product of a column with a row.
 
-    torch's own takes a batched matrix product for it, two to three times as long: 79 µs for 33 (10 replicas, 200×200).
+    torch's batched matrix product takes two to three times as long: 79 µs against 33 (10 replicas, 200×200).
     """
 
     @staticmethod
@@ -117,7 +117,7 @@ class StackedBatchNorm(nn.Module):
 
 
 class StackedDropout(nn.Module):
-    """R dropouts, each of which draws from its replica's own one of ``generators``.
+    """R dropouts; each draws from its replica's own generator, one of ``generators``.
 
     A replica's masks depend on no other replica. On a processor they are those that the layer alone would draw, if
     torch's global generator were in the same state; on a GPU that layer draws in another order.
@@ -173,7 +173,7 @@ def _side_by_side(x: Tensor, count: int) -> Tensor:
 
 
 def _one_after_the_other(x: Tensor, count: int) -> Tensor:
-    """From (n, R·C, …) to (R·n, C, …), maps in channels_last as a loop's layers hand them on: pooling likes it."""
+    """From (n, R·C, …) to (R·n, C, …); maps are in channels_last, as in a loop, because pooling is faster so."""
     return x.unflatten(1, (count, -1)).transpose(0, 1).movedim(2, -1).flatten(0, 1).movedim(-1, 1)
 
 

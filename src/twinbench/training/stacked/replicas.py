@@ -19,9 +19,9 @@ from twinbench.training.tuned import tune
 class StackedReplicas(Replicas):
     """Train R replicas in the same steps, each on its own pairs in its own order, with its own draws of dropout.
 
-    - A replica draws its order from its epoch's seed, as alone, and on a processor its dropout too.
-    - Sums over its own pairs and weights alone make its gradient: it agrees with a training alone to float rounding.
-      How many replicas are stacked can change that rounding, and nothing else.
+    - A replica draws its order from its epoch's seed, as it does alone. On a processor, its dropout too.
+    - Only its own pairs and weights go into its gradient, which agrees with a training alone to float rounding.
+      The number of stacked replicas can change that rounding, and nothing else.
     - A replica that ended leaves the stack: its weights stay as they are, and the others' steps take less time.
     """
 

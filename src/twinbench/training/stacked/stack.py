@@ -6,8 +6,8 @@ with weights, and dropout, split their rows by replica. The stacked module's sta
 stacked: names stay, tensors become (R, …). Its parameters and buffers are (R, …), or (2R, …) where separate branches
 are stacked as one: left and right of the first replica, then of the second.
 
-torch.func.vmap would need no stacked layers, but takes longer: 0.52 ms a step and replica where weights stacked by hand
-took 0.19 (dense-twin, one pair a step, 10 replicas, one core).
+torch.func.vmap would need no stacked layers, but takes longer: 0.52 ms per step and replica, against 0.19 with weights
+stacked by hand (dense-twin, one pair per step, 10 replicas, one core).
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def stack(models: Sequence[nn.Module]) -> nn.Module:
     Raises:
         StackError: a layer has no stacked form here, or the architecture's forward does not keep the order of its rows.
     """
-    # Three pairs a model, to compare by; torch's global generator is left alone.
+    # Three pairs per model, to compare the outputs; torch's global generator is left alone.
     noise = torch.randn(len(models), 3, 2, IMAGE, IMAGE, generator=torch.Generator().manual_seed(0))
     name, images = type(models[0]).__name__, noise.to(next(models[0].parameters()))
     expected = [_evaluate(model, of_model) for model, of_model in zip(models, images, strict=True)]
@@ -41,7 +41,7 @@ def stack(models: Sequence[nn.Module]) -> nn.Module:
 
 
 def _stack(modules: Sequence[nn.Module], done: dict[nn.Module, nn.Module]) -> nn.Module:
-    """Return counterparts in R models as one module; ``done`` are those that serve in several places, by the first."""
+    """Return the R models' counterparts as one module; ``done`` holds finished ones by the first, to reuse."""
     first = modules[0]
     if first not in done:
         done[first] = _stacked_form(modules) or first
@@ -69,7 +69,7 @@ def _stacked_form(modules: Sequence[nn.Module]) -> nn.Module | None:
 def _one_branch_serves(module: nn.Module) -> bool:
     """Whether this is a twin whose two branches differ in nothing but their weights, and have no dropout.
 
-    A replica draws the left branch's masks before the right one's, and as one branch they would take turns.
+    With dropout, a replica draws the left branch's masks before the right one's; in one branch they would take turns.
     """
     if type(module) is not Twin or len(module.branches) != 2:
         return False
