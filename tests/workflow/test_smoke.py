@@ -148,16 +148,16 @@ def test_the_disc_has_predictions_on_a_grid(results):
     assert rows["target_logit"].notna().all()
 
 
-def test_training_logs_a_line_an_epoch_with_the_time_left(results):
+def test_training_logs_a_line_per_epoch_with_the_time_left(results):
     log = (results / "logs/train/twin-lenet/plain/fold-all/rounds-0-1.log").read_text(encoding="utf-8")
     lines = re.findall(
-        r"epoch \d/2, 2 training: train loss [\d.]+ accuracy [\d.]+%, test loss .*; [\d.]+ s an epoch, [\d.]+ s left",
+        r"epoch \d/2, 2 training: train loss [\d.]+ accuracy [\d.]+%, test loss .*; [\d.]+ s per epoch, [\d.]+ s left",
         log,
     )
     assert len(lines) == 2
     log = (results / "logs/train/disc/relu/fold-all/rounds-0-1.log").read_text(encoding="utf-8")
     score = r"loss [\d.]+ accuracy [\d.]+%"
-    pattern = rf"epoch \d/3, 2 training: train {score}, test {score}; [\d.]+ s an epoch, [\d.]+ s left"
+    pattern = rf"epoch \d/3, 2 training: train {score}, test {score}; [\d.]+ s per epoch, [\d.]+ s left"
     assert len(re.findall(pattern, log)) == 3
 
 

@@ -185,10 +185,8 @@ class Study(Described):
 
     def answering(self) -> dict[str, dict[str, Any]]:
         """Return, for every model, the decision that counts and the heads that are trained."""
-        return {
-            name: {"decision": model.decision, "trained": model.objective.trained}
-            for name, model in self.models.items()
-        }
+        models = self.models.items()
+        return {name: {"decision": model.decision, "trained": model.objective.trained} for name, model in models}
 
     def shown(self) -> dict[str, Any]:
         """Return the slice that the figures depend on: labels, published values and, of a sweep, its axes."""

@@ -118,6 +118,6 @@ def _log_epoch(epoch: int, epochs: int, scores: dict[str, list[dict]], seconds: 
         loss, accuracy = (np.mean([score[key] for score in active]) for key in ("loss", "accuracy"))
         parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.1%}")
     log.info(
-        "epoch %d/%d, %d training: %s; %.2f s an epoch, %.1f s left",
+        "epoch %d/%d, %d training: %s; %.2f s per epoch, %.1f s left",
         epoch, epochs, len(active), ", ".join(parts), seconds, seconds * (epochs - epoch),
     )  # fmt: skip
