@@ -155,18 +155,6 @@ def test_what_comes_back_is_what_was_there(smoke, tmp_path):
     assert project.planned() == {}
 
 
-def test_what_is_made_anew_of_the_same_files_retrains_nothing(smoke, tmp_path):
-    names = [
-        "../images/mnist.safetensors",
-        "examples/twin-lenet/rounds-0-1.parquet",
-        "studies/twin-lenet/errors.parquet",
-    ]
-    with without(smoke, names, tmp_path / "kept"):
-        planned = smoke.planned()
-    assert (planned["images"], planned["errors"]) == (1, 1)
-    assert not planned.keys() & {"train", "evaluate", "aggregate"}
-
-
 def test_a_partial_report_trains_nothing_without_weights(smoke, tmp_path):
     weights = [f"cells/twin-lenet/{model}/fold-all/rounds-0-1/weights.safetensors" for model in ("plain", "shared")]
     with without(smoke, [f"{CELL}/record.json", *weights], tmp_path / "kept"):

@@ -24,8 +24,8 @@ rule aggregate:
 # Only for studies whose task is pairs.
 rule errors:
     input:
-        images=ancient(IMAGES),
-        examples=ancient(examples_of_study),
+        images=IMAGES,
+        examples=examples_of_study,
         predictions=PREDICTIONS,
         metrics=STUDY_TABLE.replace("{table}", "metrics"),
     output:

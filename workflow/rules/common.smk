@@ -124,12 +124,10 @@ def draw_code(wildcards):
 
 
 def model_code(script):
-    """Param function: digest of what a script, the wildcards' models and the images that they need run; torch's version."""
+    """Param function: digest of a script with what the wildcards' models run, and the version of torch."""
 
     def digest_of_models(wildcards):
-        models = code(script, *study_of(wildcards).modules(wildcards.get("model")))
-        images = [code("images.py", DATASET.module)] if images_of(wildcards) else []
-        return ", ".join([models, *images, f"torch {version('torch')}"])
+        return f"{code(script, *study_of(wildcards).modules(wildcards.get('model')))}, torch {version('torch')}"
 
     return digest_of_models
 

@@ -3,8 +3,8 @@
 
 rule evaluate:
     input:
-        images=ancient(images_of),
-        examples=ancient(examples_of_study),
+        images=images_of,
+        examples=examples_of_study,
         weights=of_cells(f"{CELL}/weights.safetensors"),
         records=of_cells(f"{CELL}/record.json"),
     output:

@@ -3,8 +3,8 @@
 
 rule train:
     input:
-        images=ancient(images_of),  # made anew from the same files, they are the same: params tell of changes
-        examples=ancient(EXAMPLES),
+        images=images_of,
+        examples=EXAMPLES,
         pretrained=cell_pretrained,
     output:
         weights=f"{CELL}/weights.safetensors",
@@ -23,7 +23,6 @@ rule train:
         gpu=cell_gpus,
     params:
         cell=of_study("cell", "model"),
-        examples=drawn,
         code=model_code("train.py"),
         checkpoint=f"{RESULTS}/checkpoints/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.safetensors",
     script:
