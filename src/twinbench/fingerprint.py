@@ -85,19 +85,20 @@ def _code(path: Path) -> str:
         elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             if CLASS.fullmatch(ast.unparse(node.exc.func)):
                 _drop_arguments(node.exc)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in log_calls:
+        elif log_calls and isinstance(node, ast.Call) and ast.unparse(node.func) in log_calls:
             _drop_arguments(node)
     return ast.unparse(tree)
 
 
 def _has_log(tree: ast.Module) -> bool:
     """Return whether `log` is the module's logger, and no other ``log``, such as a local path, hides it."""
+    assigned = [ast.unparse(line) for line in tree.body if isinstance(line, ast.Assign)]
     bound = 0
     for node in ast.walk(tree):
         named = (getattr(node, key, None) for key in ("arg", "name", "asname"))
         stored = isinstance(node, ast.Name) and node.id == "log" and not isinstance(node.ctx, ast.Load)
         bound += stored or not {"log", "*"}.isdisjoint(named)
-    return bound == 1 and any(ast.unparse(line).startswith("log = logging.getLogger(") for line in tree.body)
+    return bound == 1 and any(line.startswith("log = logging.getLogger(") for line in assigned)
 
 
 def _drop_arguments(call: ast.Call) -> None:

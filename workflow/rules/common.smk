@@ -38,6 +38,7 @@ OVERVIEW = f"{RESULTS}/figures/overview.png"
 LOGS = f"{RESULTS}/logs"
 TRAIN_LOG = f"{LOGS}/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.log"
 BENCHMARKS = f"{RESULTS}/benchmarks"
+TORCH = version("torch")
 
 MISSING = []  # training jobs that a partial report lacks
 if CONFIG.partial:
@@ -127,7 +128,7 @@ def model_code(script):
     """Param function: digest of a script with what the wildcards' models run, and the version of torch."""
 
     def digest_of_models(wildcards):
-        return f"{code(script, *study_of(wildcards).modules(wildcards.get('model')))}, torch {version('torch')}"
+        return f"{code(script, *study_of(wildcards).modules(wildcards.get('model')))}, torch {TORCH}"
 
     return digest_of_models
 
