@@ -1,4 +1,4 @@
-"""What the models of our own framework choose where the reports are silent, by validation error: `make tune-scratch`.
+"""Validation errors by which the settings of our own framework were chosen: `make tune-scratch`.
 
 Points and pairs of these rounds are drawn for tuning alone: no round of a study sees these points, and neither test
 points nor MNIST's test digits play a part. An error is the mean over the rounds, with its standard deviation. Markdown.

@@ -10,7 +10,7 @@ TORCHS = {ReLU: nn.ReLU, Tanh: nn.Tanh}
 
 
 def dense(inputs, hidden, activation, generator=None, dtype=torch.float64) -> Sequential:
-    """What `architectures.scratch_dense` builds, of any widths and in any precision."""
+    """Build the model of `architectures.scratch_dense` with any widths and precision."""
     modules = []
     for width in hidden:
         modules += [Linear(inputs, width, generator, dtype), ACTIVATIONS[activation]()]

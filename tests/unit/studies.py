@@ -38,7 +38,7 @@ def shipped(name: str, scale: str = "paper", **changes: object) -> dict[str, Stu
 
 
 def model(label: str = "M", trained: tuple[str, ...] = ("target",), **changes: object) -> dict:
-    """What a made-up study says of a model, which trains these heads and decides by the first."""
+    """Return the entry of a made-up study for a model that trains these heads and decides by the first."""
     training = {"epochs": 1, "batch_size": 10, "optimizer": {"name": "sgd", "lr": 0.1}}
     return {
         "label": label, "architecture": "twin-lenet", "objective": dict.fromkeys(trained, 1.0), "decision": trained[0],

@@ -1,4 +1,4 @@
-"""What planning reads of an architecture's source."""
+"""Planning reads architectures from their source."""
 
 import pytest
 

@@ -201,7 +201,7 @@ def test_its_figures_are_its_own():
 
 
 def imported(code):
-    """What of torch and others a process imports."""
+    """Return which of torch and other slow packages a process imports."""
     wanted = "{'torch', 'pandas', 'matplotlib', 'torch._dynamo'}"
     result = subprocess.run(
         [sys.executable, "-c", f"import sys; {code}; print(sorted({wanted} & set(sys.modules)))"],

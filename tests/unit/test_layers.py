@@ -60,7 +60,7 @@ def test_every_part_of_the_package_has_its_layer(graph):
     ],
 )
 def test_the_layers_forbid(graph, importer, imported):
-    """What the layers are there for; an import that breaks the rule is found, also one by way of another module."""
+    """No module imports a layer above it; the check finds a made-up import, also through another module."""
     contract = CONTRACTS["layers"]
     forbidden = [f"twinbench.{importer}", f"twinbench.{imported}"]
     if importer == "architectures" and imported in ("data", "files", "metric"):

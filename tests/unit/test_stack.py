@@ -1,4 +1,4 @@
-"""What can be stacked, as what, and when it is: structures that the shipped architectures have not."""
+"""Stacking of structures that no shipped architecture has: which are stacked, and which are refused."""
 
 import pytest
 import torch

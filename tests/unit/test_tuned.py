@@ -110,7 +110,7 @@ def test_a_stacked_model_is_tuned():
 
 
 class Users(nn.Module):
-    """What a user may write: a copy of the images, layers with other settings, one that is never called, a draw."""
+    """A model that a user may write: it copies the images, has other settings, an unused layer and a draw."""
 
     def __init__(self):
         super().__init__()

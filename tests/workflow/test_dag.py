@@ -1,4 +1,4 @@
-"""What is planned, and what reruns after which edit: dry runs on the finished smoke run."""
+"""Dry runs on the finished smoke run: the planned jobs, and the jobs that each edit reruns."""
 
 import re
 

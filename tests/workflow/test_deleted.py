@@ -1,4 +1,4 @@
-"""What is deleted: a result comes back, an intermediate file is not missed. results/README.md says which is which."""
+"""Deleted results come back; deleted intermediate files plan nothing. results/README.md says which is which."""
 
 import re
 import shutil
