@@ -249,7 +249,7 @@ def test_a_key_named_twice_is_refused(tmp_path):
 def test_options_are_checked_against_the_architecture(tmp_path):
     raw = yaml.safe_load((STUDIES / "twin-lenet.yaml").read_text(encoding="utf-8"))
     for options, expected in [
-        ({"sharde": True}, "models.plain.options.sharde: unknown key; allowed: shared, activation"),
+        ({"sharde": True}, "models.plain.options.sharde: unknown key; allowed: shared, activation, dropout"),
         ({"shared": "yes"}, "models.plain.options.shared: input should be a valid boolean, not 'yes'"),
     ]:
         file = tmp_path / "s.yaml"
@@ -461,7 +461,7 @@ def test_the_published_schedule_and_phases_are_read(tmp_path):
     assert study.models["baseline"].objective.stage(1, 25).weights == {"target": 1.0, "digits": 0.0}
     assert study.cell("auxiliary-loss")["objective"]["digits"] == {"start": 1.0, "end": 0.0}
     assert [phase["train"] for phase in study.cell("transfer-learning")["objective"]["phases"]] == [
-        ["branch", "digits"],
+        ["convolutions", "dense", "digits"],
         ["comparison"],
     ]
     scoring = study.scoring()

@@ -253,8 +253,8 @@ def test_a_mistake_stops_the_planning_with_one_line(fresh, config, expected):
     [
         (DISC, "base: relu", "base: gelu", f"{DISC}: sweeps.width.base: unknown model 'gelu'; allowed: relu, tanh, tanh-raw"),
         (
-            TWIN, "options.activation", "options.dropout",
-            f"{TWIN}: sweeps.both.axes.options.dropout: unknown key; allowed: shared, activation",
+            TWIN, "options.activation", "options.rate",
+            f"{TWIN}: sweeps.both.axes.options.rate: unknown key; allowed: shared, activation, dropout",
         ),
         (DISC, "[disc_points,", "[hardest, disc_points,", f"{DISC}: figures: unknown figure 'hardest'; "
          "allowed: curves, disc_curves, disc_points, folds, rounds"),

@@ -1,4 +1,7 @@
-"""Report 1 (Celik, Oliva i Jürgens, Mainusch): residual models with SELU, plain and siamese, and a transposed one."""
+"""Report 1 (Celik, Oliva i Jürgens, Mainusch): residual models with SELU, plain and siamese, and a transposed one.
+
+Orders of layers, and what the report leaves open: authors' code, GitHub Nina-Mainusch/DeepLearning1, networks.py.
+"""
 
 from torch import Tensor, nn
 
@@ -73,6 +76,6 @@ class ConvTransposeNet(PairNet):
             nn.SELU(),
             nn.MaxPool2d(2),  # 3×3
             nn.Flatten(),
-            nn.Dropout(0.5),  # the rate is not published: the usual one before a last dense layer
+            nn.Dropout(0.5),  # the report gives no rate; this is that of the authors' code
             nn.Linear(288, 2),
         )

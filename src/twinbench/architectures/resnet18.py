@@ -13,18 +13,8 @@ from twinbench.architectures.twin import Twin
 def backbone(channels: int, outputs: int) -> nn.Module:
     """From images (n, channels, 14, 14) to ``outputs`` logits: ResNet-18 whose first convolution keeps 14×14."""
     net = resnet18(weights=None, num_classes=outputs)
-    net.conv1 = nn.Conv2d(channels, 64, 7, padding=3, bias=False)
-    _initialise(net.conv1)
-    for convolution in (net.layer4[0].conv1, net.layer4[0].conv2, net.layer4[1].conv1, net.layer4[1].conv2):
-        # Draw a second time, as earlier versions did, so that a seed gives the same weights as it did there.
-        convolution.reset_parameters()
-        _initialise(convolution)
+    net.conv1 = nn.Conv2d(channels, 64, 7, padding=3, bias=False)  # drawn as torch does, as in the authors' code
     return net
-
-
-def _initialise(convolution: nn.Conv2d) -> None:
-    """Draw the weights as torchvision draws those of ResNet-18."""
-    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
 
 class FromImageNet(nn.Module):

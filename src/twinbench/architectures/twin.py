@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from twinbench.architectures.registry import Heads
 
 
-def dense_layers(*widths: int) -> list[nn.Module]:
-    """Return dense layers from the first of the widths to the last, with ReLU between them."""
-    modules = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
-    return modules[:-1]
+def dense_layers(*widths: int, dropout: float = 0.0) -> list[nn.Module]:
+    """Return dense layers from the first width to the last, with ReLU and, at a rate above 0, dropout between them."""
+    modules: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        modules += [nn.Linear(inputs, outputs), nn.ReLU(), *[nn.Dropout(dropout)] * bool(dropout)]
+    return modules[: -2 if dropout else -1]
 
 
 class PairNet(nn.Module):

@@ -11,7 +11,7 @@ from twinbench.architectures.twin import Twin
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
-def branch(activation: type[nn.Module]) -> nn.Sequential:
+def branch(activation: type[nn.Module], dropout: float) -> nn.Sequential:
     """From images (n, 1, 14, 14) to digit logits (n, 10); 9,322 parameters."""
     return nn.Sequential(
         nn.Conv2d(1, 16, 3),  # 12×12
@@ -24,24 +24,27 @@ def branch(activation: type[nn.Module]) -> nn.Sequential:
         nn.Linear(128, 32),
         nn.BatchNorm1d(32),
         activation(),
-        nn.Dropout(0.25),
+        nn.Dropout(dropout),
         nn.Linear(32, 10),
     )
 
 
 @register("twin-lenet", heads=("target", "digits"), parameters=9_574)
 class TwinLeNet(nn.Module):
-    """LeNet branches with shared or separate weights; the comparison sees only the 2×10 digit logits."""
+    """LeNet branches with shared or separate weights; the comparison sees only the 2×10 digit logits.
 
-    def __init__(self, shared: bool = True, activation: Literal["relu", "tanh"] = "relu"):
+    ``dropout`` is the rate of both dropouts, that of a branch and that of the comparison.
+    """
+
+    def __init__(self, shared: bool = True, activation: Literal["relu", "tanh"] = "relu", dropout: float = 0.25):
         super().__init__()
-        self.branch = Twin(partial(branch, ACTIVATIONS[activation]), shared)
+        self.branch = Twin(partial(branch, ACTIVATIONS[activation], dropout), shared)
         self.comparison = nn.Sequential(
             ACTIVATIONS[activation](),
             nn.Linear(20, 10),
             nn.BatchNorm1d(10),
             ACTIVATIONS[activation](),
-            nn.Dropout(0.25),
+            nn.Dropout(dropout),
             nn.Linear(10, 2),
         )
 
