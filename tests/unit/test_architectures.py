@@ -138,13 +138,6 @@ def test_batch_norm_and_a_batch_of_one_pair():
             _check_batches(build("twin-lenet"), split(count), batch_size)
 
 
-def test_one_batch_norm_serves_the_budget_models():
-    model = build("parameter-budget", shared=False)
-    norms = {id(module) for module in model.modules() if isinstance(module, nn.BatchNorm2d)}
-    assert len(norms) == 1
-    assert sum(isinstance(m, nn.BatchNorm2d) for branch in model.branch.branches for m in branch) == 4
-
-
 def test_shared_twin_answers_alike_on_both_sides():
     torch.manual_seed(0)
     images = pairs()

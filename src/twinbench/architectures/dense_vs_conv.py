@@ -64,7 +64,7 @@ class DenseTwin(Compared):
     """Dense branches, of 12,910 parameters, with shared or separate weights; the last of ``layers`` has 10 units.
 
     Args:
-        shared: weights.
+        shared: whether both images go through the same weights.
         width: of the hidden layers.
         layers: dense layers of a branch.
         dropout: its rate, behind each hidden layer of a branch.
@@ -84,7 +84,7 @@ class ConvTwin(Compared):
     """Convolutional branches with shared or separate weights.
 
     Args:
-        shared: weights.
+        shared: whether both images go through the same weights.
         channels: of the first convolution; the second has twice as many.
         kernel: height and width of both convolutions, padded so that maps keep their size.
         width: of the hidden dense layers.
