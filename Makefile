@@ -1,4 +1,5 @@
 # make report [SCALE=smoke|quick|paper]   run the workflow, end with the report's path
+# make report VERBOSE=1                   all that Snakemake says, not a line every few seconds
 # make report PARTIAL=1                   report on what exists, and on what is missing and why; trains nothing
 # make report PROFILE=gpu|slurm           on a GPU workstation or a Slurm cluster (profiles/)
 # make html   [SCALE=...]                 the same results as Snakemake's HTML report
@@ -20,7 +21,7 @@ SNAKEMAKE = $(BIN)/python workflow/run.py --cores all $(if $(PROFILE),--workflow
 .PHONY: report html test soak test-slurm lint format bench publish-bench bench-scratch tune-scratch evidence lock publish schemas clean
 
 report: .venv/installed
-	@$(SNAKEMAKE) $(if $(PARTIAL),partial=true --rerun-triggers mtime input)
+	@$(SNAKEMAKE) $(if $(PARTIAL),partial=true --rerun-triggers mtime input) $(if $(VERBOSE),,--logger progress)
 	@echo "Report: results/$(SCALE)/report.md"
 
 html: .venv/installed

@@ -133,7 +133,7 @@ class Project:
         """Start what `make report` runs, with `DEFAULTS`, in a process group of its own."""
         settings = [f"{key}={value}" for key, value in (DEFAULTS | config).items()]
         return subprocess.Popen(
-            [sys.executable, "workflow/run.py", "--cores", "2", *arguments, "--config", *settings],
+            [sys.executable, "workflow/run.py", "--cores", "2", "--logger", "progress", *arguments, "--config", *settings],
             cwd=self.folder, env=os.environ | {"PYTHONPATH": str(self.folder / "src")}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip

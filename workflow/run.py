@@ -79,6 +79,8 @@ def tidy_up() -> None:
 if __name__ == "__main__":
     tidy_up()
     os.chdir(ROOT)
+    # Where `--logger progress` is.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "workflow/plugins"), os.getenv("PYTHONPATH")]))
     # The bin folder of this very Python: no shell needs to have activated it. Snakemake takes this process over,
     # so it gets Ctrl-C, or a signal to this process alone: it then ends its jobs and unlocks.
     snakemake = Path(sys.executable).with_name("snakemake")

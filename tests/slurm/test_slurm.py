@@ -48,7 +48,7 @@ def make_report(copy: Project) -> tuple[int, str]:
     log = copy.folder / "report.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "workflow/run.py", "--cores", "all", *PROFILE, *CONFIG],
+            [sys.executable, "workflow/run.py", "--cores", "all", "--logger", "progress", *PROFILE, *CONFIG],
             cwd=copy.folder, env=environment(copy), stdout=output, stderr=output,
         )  # fmt: skip
     try:
