@@ -119,8 +119,8 @@ class LogHandler(LogHandlerBase):
         failed = f", {len(self.failed)} failed" if self.failed else ""
         self.say(f"{self.done[()]} of {len(self.jobs)} jobs done{failed}", now)
         for path in [Path(logs[0]) for logs in self.failed.values() if logs][:SHOWN]:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ["not there"]
-            print(f"The end of {path}:", *lines[-TAIL:], sep="\n    ", file=sys.stderr)
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+            print(f"The end of {path}:", *(lines[-TAIL:] or ["nothing is there"]), sep="\n    ", file=sys.stderr)
         print(f"Full log: {os.path.relpath(log)}", file=sys.stderr)
 
     def break_silence(self) -> None:
