@@ -6,10 +6,9 @@
 # make test, make lint, make format       checks
 # make soak                               kill the workflow at random moments, 50 times, and compare every number
 # make test-slurm                         the workflow on a Slurm of its own (Debian, as root; skipped elsewhere)
-# make bench                              seconds of every model beside a plain PyTorch loop, and how they grow: results/benchmarks
-# make publish-bench                      put what make bench measured into docs/performance.md
-# make bench-scratch, make tune-scratch   the from-scratch framework: its speed beside torch.nn; how its settings were chosen
-# make evidence                           why some published numbers differ, measured on the nets of results/paper
+# make bench                              seconds of every model beside plain PyTorch loops: results/benchmarks
+# make tune-scratch                       how the settings of the from-scratch framework were chosen
+# make publish-bench                      put what both measured into docs/
 # make publish                            copy the paper-scale report to docs/report
 # make lock, make schemas                 regenerate what is derived from pyproject.toml and the config models
 
@@ -18,7 +17,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE = $(BIN)/python workflow/run.py --cores all $(if $(PROFILE),--workflow-profile profiles/$(PROFILE)) --config scale=$(SCALE)
 
-.PHONY: report html test soak test-slurm lint format bench publish-bench bench-scratch tune-scratch evidence lock publish schemas clean
+.PHONY: report html test soak test-slurm lint format bench tune-scratch publish-bench lock publish schemas clean
 
 report: .venv/installed
 	@$(SNAKEMAKE) $(if $(PARTIAL),partial=true --rerun-triggers mtime input) $(if $(VERBOSE),,--logger progress)
@@ -48,26 +47,17 @@ format: .venv/installed
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile workflow
 
-bench: .venv/installed
-	@$(BIN)/snakemake results/images/mnist.safetensors --cores all --quiet all
-	@$(BIN)/python -m benchmarks.speed
-	@$(BIN)/python -m benchmarks.parts
-	@$(BIN)/python -m benchmarks.startup
-	@$(BIN)/python -m benchmarks.scaling
-	@test ! -d results/paper/cells || $(BIN)/python -m benchmarks.shares
+bench: results/images/mnist.safetensors
+	@$(BIN)/python -m benchmarks
+
+tune-scratch: results/images/mnist.safetensors
+	@$(BIN)/python -m benchmarks tuning
 
 publish-bench: .venv/installed
 	@$(BIN)/python -m benchmarks.page
 
-bench-scratch: .venv/installed
-	@$(BIN)/python benchmarks/scratch.py
-
-tune-scratch: .venv/installed
-	@$(BIN)/snakemake results/images/mnist.safetensors --cores all --quiet all
-	@$(BIN)/python benchmarks/scratch_tuning.py
-
-evidence: .venv/installed
-	@$(BIN)/python benchmarks/evidence.py
+results/images/mnist.safetensors: .venv/installed
+	@$(BIN)/snakemake $@ --cores all --quiet all
 
 lock: .venv/installed
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --extra dev --extra slurm \

@@ -1,1 +1,1 @@
-"""What the package costs and gains in speed, measured: `make bench`, `make bench-scratch`, and what else is here."""
+"""How fast the package is, and what of that its decisions rest on: `make bench`, and `python -m benchmarks --help`."""

@@ -1,45 +1,74 @@
-"""Put what the benchmarks wrote into docs/performance.md, so that nobody pastes a number: `make publish-bench`.
+"""How measurements are written, and put into the docs, so that nobody pastes a number: `make publish-bench`.
 
-The table of results/benchmarks/<name>.md goes between ``<!-- <name> -->`` and ``<!-- end of <name> -->``; what was not
+The text of results/benchmarks/<name>.md goes between ``<!-- <name> -->`` and ``<!-- end of <name> -->``; what was not
 measured here stays as it is.
 """
 
 import re
-import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.tables import RESULTS
+import pandas as pd
+import torch
 
-PAGE = Path("docs/performance.md")
-TABLES = ("speed", "parts", "startup", "shares", "scaling", "gpu")
-FIGURE = "scaling.png"
+from twinbench.provenance import processor
+
+RESULTS = Path("results/benchmarks")
+PAGES = {name: Path("docs/performance.md") for name in ("speed", "startup", "shares", "gpu")}
+PAGES |= {"tuning": Path("docs/scratch.md")}
 
 
-def fill(page: str, tables: dict[str, str]) -> str:
-    """Return the page with each table between its marks.
+def number(value: float, digits: int = 3) -> str:
+    """Return a number with so many significant digits, whole ones with a comma at the thousands; never as 1e+03."""
+    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:#.{digits}g}".rstrip(".")
+
+
+def spread(values: pd.Series, digits: int = 3) -> str:
+    """Return ``median (first to third quartile)`` with so many significant digits; of one value just that."""
+    if len(values) == 1:
+        return number(values.iloc[0], digits)
+    middle, low, high = (number(value, digits) for value in values.quantile([0.5, 0.25, 0.75]))
+    return f"{middle} ({low} to {high})"
+
+
+def markdown(columns: list[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [f"| {' | '.join(map(str, cells))} |" for cells in (columns, *rows)]
+    return "\n".join([lines[0], f"|{' --- |' * len(columns)}", *lines[1:]])
+
+
+def machine() -> str:
+    """Return what the numbers were measured with, as the end of a sentence."""
+    return f"one thread, torch {torch.__version__.partition('+')[0]}, {processor()}"
+
+
+def write(name: str, rows: pd.DataFrame, text: str) -> None:
+    """Write results/benchmarks/<name>.md and .parquet, and print the Markdown."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+    rows.to_parquet(RESULTS / f"{name}.parquet", index=False)
+    print(text)
+
+
+def fill(page: str, name: str, text: str) -> str:
+    """Return the page with the text between its marks.
 
     Raises:
-        ValueError: the page has no place for a table.
+        ValueError: the page has no place for it.
     """
-    for name, table in tables.items():
-        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        if not place.search(page):
-            raise ValueError(f"{PAGE} has no place for the table {name}")
-        page = place.sub(lambda marks, table=table: f"{marks[1]}\n{table}\n\n{marks[2]}", page)
-    return page
+    place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    if not place.search(page):
+        raise ValueError(f"the page has no place for {name}")
+    return place.sub(lambda marks: f"{marks[1]}\n{text}\n\n{marks[2]}", page)
 
 
 def main() -> None:
-    """Fill the page with what there is."""
-    paths = [path for path in sorted(RESULTS.glob("*.md")) if path.stem in TABLES]
-    tables = {path.stem: path.read_text(encoding="utf-8").strip() for path in paths}
-    if "scaling" in tables and (figure := RESULTS / FIGURE).exists():
-        shutil.copy(figure, PAGE.with_name(f"performance-{FIGURE}"))
-        tables["scaling"] = (
-            f"![Seconds over training pairs and over rounds](performance-{FIGURE})\n\n{tables['scaling']}"
-        )
-    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
-    print(f"{PAGE}: {', '.join(tables) or 'nothing'} put in")
+    """Fill the pages with what there is."""
+    for name, page in PAGES.items():
+        if (measured := RESULTS / f"{name}.md").exists():
+            text = measured.read_text(encoding="utf-8").strip()
+            page.write_text(fill(page.read_text(encoding="utf-8"), name, text), encoding="utf-8")
+            print(f"{page}: {name}")
 
 
 if __name__ == "__main__":

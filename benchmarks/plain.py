@@ -1,25 +1,29 @@
-"""The plain PyTorch loop that the benchmark compares with: what a textbook writes, without tricks and without waste.
+"""The plain PyTorch loops that ours is compared with: without tricks and without waste.
 
-A DataLoader over a TensorDataset, torch.nn's own layers in the default layout, a branch called once an image,
-torch.optim as it comes, and like ours an evaluation of all splits in batches after every epoch.
+Both have torch.nn's own layers in the default layout, and torch.optim as it comes. The authors' protocol
+(``branch="image"``) calls a branch once per image, and takes slices of shuffled tensors as its batches. The textbook's
+(``branch="pair"``) has both images in one batch, and a DataLoader over a TensorDataset.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
+from twinbench.architectures.scratch_dense import ScratchModel
 from twinbench.architectures.twin import Twin
 from twinbench.decisions import decide
-from twinbench.spec.training import Cell
+from twinbench.scratch.modules import Linear, ReLU, Sequential, Tanh
+from twinbench.spec.training import Cell, Optimizer
 from twinbench.tasks.tensors import Split
 from twinbench.training.objectives import answers
 from twinbench.training.replicas import set_trained_parts
 
-Batch = tuple[Tensor, Tensor, Tensor]  # pairs (B, 2, 14, 14), targets (B,), digits (B, 2)
+Batch = tuple[Tensor, Tensor, Tensor]  # pairs (B, 2, 14, 14) or points (B, 2), targets (B,), digits (B, 2)
 EVALUATION_BATCH = 250  # pairs: whole splits of 1,000 in few batches
+ACTIVATIONS = {ReLU: nn.ReLU, Tanh: nn.Tanh}
 
 
 class PlainTwin(nn.Module):
@@ -34,39 +38,71 @@ class PlainTwin(nn.Module):
         return torch.stack([self.left(pairs[:, :1]), self.right(pairs[:, 1:])], dim=1)
 
 
-def called_twice(module: nn.Module) -> nn.Module:
-    """Return a model that calls its branch once per image; weights stay as they are."""
-    if isinstance(module, Twin):
-        return PlainTwin(module.branches)
-    for name, child in module.named_children():
-        setattr(module, name, called_twice(child))
-    return module
+def called(model: nn.Module, branch: str) -> nn.Module:
+    """Return a model that calls a shared branch once per ``image``, or ``pair``; weights stay as they are."""
+    if branch == "pair":
+        return model
+    if isinstance(model, Twin):
+        return PlainTwin(model.branches)
+    for name, child in model.named_children():
+        setattr(model, name, called(child, branch))
+    return model
+
+
+class PlainScratch(nn.Module):
+    """A model of our own framework in torch.nn, with the same weights."""
+
+    def __init__(self, net: Sequential):
+        super().__init__()
+        self.layers = nn.Sequential()
+        for module in net.modules:
+            if isinstance(module, Linear):
+                layer = nn.Linear(module.inputs, module.outputs)
+                layer.weight.data, layer.bias.data = module.weight.value.T.contiguous(), module.bias.value.clone()
+            else:
+                layer = ACTIVATIONS[type(module)]()
+            self.layers.append(layer)
+
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Take examples (B, …), return the target head (B, 1)."""
+        return {"target": self.layers(inputs.flatten(1))}
+
+
+def torch_optimizer(parameters: Iterable[Tensor], settings: Optimizer) -> torch.optim.Optimizer:
+    """Return torch.optim's own."""
+    if settings.name == "adam":
+        return torch.optim.Adam(parameters, settings.lr)
+    return torch.optim.SGD(parameters, settings.lr, settings.momentum)
 
 
 class PlainLoop:
-    """The textbook's training of one round.
+    """One round's training.
 
     Args:
-        model: the architecture as the package builds it; a twin in it is replaced (`called_twice`).
-        splits: pairs by the split's name, ``train`` among them.
+        model: the architecture as the package builds it.
+        splits: examples by the split's name, ``train`` among them.
         cell: what the configuration says of the model (`spec.study.Study.cell`).
+        branch: ``image`` or ``pair``, see above.
     """
 
-    def __init__(self, model: nn.Module, splits: dict[str, Split], cell: Cell):
-        self.model, self.decision, self.objective = called_twice(model), cell.decision, cell.objective
-        self.epochs, self.settings = cell.training.epochs, cell.training.optimizer
-        if self.settings.name == "adam":
-            self.optimizer = torch.optim.Adam(self.model.parameters(), self.settings.lr)
+    def __init__(self, model: nn.Module, splits: dict[str, Split], cell: Cell, branch: str):
+        self.model = PlainScratch(model.net) if isinstance(model, ScratchModel) else called(model, branch)
+        self.splits, self.cell, self.loader = splits, cell, branch == "pair"
+        self.optimizer = torch_optimizer(self.model.parameters(), cell.training.optimizer)
+
+    def batches(self, split: Split, size: int, shuffle: bool = False) -> Iterator[Batch]:
+        """Yield batches of so many examples."""
+        if self.loader:
+            yield from DataLoader(TensorDataset(split.inputs, split.target, split.digits), size, shuffle)
         else:
-            self.optimizer = torch.optim.SGD(self.model.parameters(), self.settings.lr, self.settings.momentum)
-        sets = {name: TensorDataset(split.inputs, split.target, split.digits) for name, split in splits.items()}
-        self.batches = DataLoader(sets["train"], cell.training.batch_size, shuffle=True)
-        self.splits = {name: DataLoader(of_split, EVALUATION_BATCH) for name, of_split in sets.items()}
+            yield from (split.take(torch.randperm(len(split.target))) if shuffle else split).batches(size)
 
     def loss(self, heads: dict[str, Tensor], target: Tensor, digits: Tensor, weights: dict[str, float]) -> Tensor:
         """Return the losses of the heads, weighted and added."""
         loss = torch.zeros(())
-        if weights["target"]:
+        if weights["target"] and heads["target"].shape[1] == 1:
+            loss = loss + weights["target"] * functional.mse_loss(heads["target"][:, 0], 2.0 * target - 1)
+        elif weights["target"]:
             loss = loss + weights["target"] * functional.cross_entropy(heads["target"], target)
         if weights["digits"]:
             left, right = (functional.cross_entropy(heads["digits"][:, side], digits[:, side]) for side in (0, 1))
@@ -75,27 +111,25 @@ class PlainLoop:
 
     def train_epoch(self, epoch: int) -> None:
         """Train for one epoch, counted from 1."""
-        stage = self.objective.stage(epoch, self.epochs)
+        training = self.cell.training
+        stage = self.cell.objective.stage(epoch, training.epochs)
         set_trained_parts(self.model, stage.parts)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.lr * self.settings.decay ** (epoch - 1)
-        for pairs, target, digits in self.batches:
+            group["lr"] = training.optimizer.lr * training.optimizer.decay ** (epoch - 1)
+        for inputs, target, digits in self.batches(self.splits["train"], training.batch_size, shuffle=True):
             self.optimizer.zero_grad()
-            self.loss(self.model(pairs), target, digits, stage.weights).backward()
+            self.loss(self.model(inputs), target, digits, stage.weights).backward()
             self.optimizer.step()
 
-    def evaluate(self, epoch: int) -> dict[str, dict[str, float]]:
-        """Return loss and accuracy of every split."""
+    @torch.no_grad()
+    def evaluate(self, split: str, epoch: int) -> dict[str, float]:
+        """Return loss and accuracy of a split."""
         self.model.eval()
-        weights = self.objective.stage(epoch, self.epochs).weights
-        with torch.no_grad():
-            return {name: self._score(batches, weights) for name, batches in self.splits.items()}
-
-    def _score(self, batches: Iterable[Batch], weights: dict[str, float]) -> dict[str, float]:
+        weights = self.cell.objective.stage(epoch, self.cell.training.epochs).weights
         loss, right, count = 0.0, 0, 0
-        for pairs, target, digits in batches:
-            heads = self.model(pairs)
+        for inputs, target, digits in self.batches(self.splits[split], EVALUATION_BATCH):
+            heads = self.model(inputs)
             loss += self.loss(heads, target, digits, weights).item() * len(target)
-            right += (decide(answers(heads), self.decision) == target).sum().item()
+            right += (decide(answers(heads), self.cell.decision) == target).sum().item()
             count += len(target)
         return {"loss": loss / count, "accuracy": right / count}

@@ -1,117 +1,134 @@
-"""Seconds a round of every model beside a plain PyTorch loop, share of the machine's peak, memory: `make bench`.
+"""Seconds per round of every model beside two plain PyTorch loops that do the same work, and how fast it could be.
 
-A round is a training for all epochs at paper scale, each with its evaluation; on one fold where there are folds, and
-without early stopping. Ours is the strategy that a training job chooses. Seconds are processor time, which what else
-the machine does disturbs less; on an idle machine they are wall time.
+The work is the same by the calls of a shared branch and by what is evaluated:
+
+- the authors' protocol: a call per image, and every split evaluated after every epoch;
+- the textbook's loop: a call per pair, and after an epoch only what early stopping needs.
+
+A round is a training for all epochs at paper scale, on one fold where there are folds, and without early stopping.
 """
 
-import argparse
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
-from torch import nn
+import torch
 
-from benchmarks.studies import every_model, strategy_of, task_of
-from benchmarks.tables import machine, markdown, number, spread, write
-from benchmarks.ways import interleaved
-from benchmarks.work import SIZES, peak_flops, round_flops
+from benchmarks.page import machine, markdown, number, spread
+from benchmarks.plain import called
+from benchmarks.tasks import Task, every_model, task_of
+from benchmarks.timing import Run, by_way, interleaved, own_processes, seconds
+from benchmarks.trainers import job, plain, training
+from benchmarks.work import SIZES, peak_flops, training_flops
+from twinbench.training.replicas import LoopReplicas
+from twinbench.training.stacked.replicas import StackedReplicas
 
-# Of these, both strategies are measured: `strategies.choose` rests on it.
-BOTH = (
+# By the plain loop: ours with the same calls, what a shared branch sees, and the seconds that count (`measure`).
+COMPARED = {"authors": ("ours per image", "image", "all"), "textbook": ("ours", "pair", "needed")}
+# What our choices are worth: `strategies.choose`, `machine`, `tuned`, `Twin` and `optimizers` rest on it.
+CHOICES = {
+    "other strategy": "the other strategy", "ours per image": "a call per image",
+    "settings": "default memory and denormals", "layers": "torch's layers, default layout",
+    "optimizer": "torch.optim, unfused",
+}  # fmt: skip
+CHOSEN = (  # models for which each is taken away
     "twin-lenet/shared-auxiliary", "siamese-resnets/mlp", "siamese-resnets/siamese-classes", "parameter-budget/m2",
     "transfer/baseline", "dense-vs-conv/dense-shared-auxiliary", "dense-vs-conv/dense-shared-auxiliary-batch-50",
     "dense-vs-conv/conv-shared-auxiliary",
 )  # fmt: skip
+ROUNDS = 10  # that are stacked
 
-SLOW = 4  # nanoseconds a number that torch.expm1 takes: 1 or 12, see docs/performance.md
+
+def ways_of(task: Task, choices: bool) -> dict[str, partial[Run]]:
+    """Return what to run by the way's name; ``choices``: with those where one of our choices is taken away."""
+    ways = {}
+
+    def ours(strategy: type, branch: str, **without: str) -> partial[Run]:
+        rounds = ROUNDS if strategy is StackedReplicas else 1
+        return partial(training, partial(job, strategy, branch, **without), replace(task, rounds=rounds))
+
+    for theirs, (name, branch, _) in COMPARED.items():
+        chosen = task.strategy(lambda branch=branch: called(task.build(), branch))
+        ways |= {theirs: partial(training, partial(plain, branch), task), name: ours(chosen, branch)}
+    if choices:
+        ways["other strategy"] = ours(StackedReplicas if chosen is LoopReplicas else LoopReplicas, "pair")
+        ways |= {means: ours(chosen, "pair", without=means) for means in ("settings", "layers", "optimizer")}
+    return ways
 
 
-def measure(name: str, stacked_rounds: int, repetitions: int) -> pd.DataFrame:
-    """Return a row a way and repetition of ``study/model``."""
+def measure(name: str, repetitions: int, at_least: float) -> pd.DataFrame:
+    """Return a row per way and repetition of ``study/model``: seconds per round.
+
+    They are those of `trainers.training`, and with the training steps those of evaluating ``all`` splits after every
+    epoch, or only what early stopping ``needed``.
+    """
     task = task_of(name)
-    chosen = strategy_of(task)
-    tasks = {"plain": task, "loop": task, "stacked": replace(task, rounds=stacked_rounds)}
-    tasks = {way: task for way, task in tasks.items() if way in ("plain", chosen) or name in BOTH}
-    columns = {"name": name, "chosen": chosen, "batch_size": task.cell.training.batch_size}
-    selu = any(isinstance(layer, nn.SELU) for layer in task.build().modules())
-    return interleaved(tasks, repetitions, seconds=12).assign(**columns, selu=selu, flops=round_flops(task))
+    with own_processes(ways_of(task, name in CHOSEN)) as runs:
+        rows = interleaved(runs, repetitions, at_least)
+    training = task.cell.training
+    rows["all"] = rows["train"] + rows.filter(like="evaluate ").sum(axis=1)
+    rows["needed"] = rows["train"] + (rows["evaluate validation"] if training.early_stopping else 0)
+    numbers = torch.linspace(-1, 1, 2**16)  # torch's SELU rests on its expm1: see docs/performance.md
+    expm1 = min(seconds(partial(torch.expm1, numbers)) for _ in range(3)) / len(numbers) * 1e9
+    facts = {"batch_size": training.batch_size, "steps": task.steps(), "strategy": task.strategy().name}
+    flops = training_flops(task) if "convolutions" in rows else 0
+    return rows.assign(name=name, **facts, flops=flops, expm1_ns=expm1)
 
 
-def of_way(rows: pd.DataFrame, way: str, column: str = "cpu") -> pd.Series:
-    """Return a column of one way, by repetition; empty if the way was not measured."""
-    return rows[rows["way"] == way].set_index("repetition")[column]
-
-
-def model_row(rows: pd.DataFrame, peak: float) -> list[object]:
+def model_row(rows: pd.DataFrame) -> list[object]:
     """Return a model's row of the first table; rows are its own."""
-    first = rows.iloc[0]
-    ours, theirs = of_way(rows, first.chosen), of_way(rows, "plain")
-    shares = [f"{first.flops / seconds.median() / peak:.1%}" for seconds in (theirs, ours)]
-    memory = [number(of_way(rows, way, "peak_mib").max()) for way in ("plain", first.chosen)]
-    rounds = of_way(rows, first.chosen, "rounds").iloc[0]
-    chosen = f"{rounds} {first.chosen}" if rounds > 1 else first.chosen
-    return [first["name"], first.batch_size, chosen, len(ours), spread(theirs), spread(ours),
-            f"**{spread(theirs / ours)}**", *shares, *memory]  # fmt: skip
+    first, row = rows.iloc[0], []
+    for theirs, (ours, _, column) in COMPARED.items():
+        took = by_way(rows, column)
+        row += [spread(took[theirs]), spread(took[ours]), f"**{spread(took[theirs] / took[ours])}**"]
+    return [first["name"], first.batch_size, first.strategy, rows["repetition"].nunique(), *row]
 
 
-def strategy_row(rows: pd.DataFrame) -> list[object]:
+def choice_row(rows: pd.DataFrame) -> list[object]:
     """Return a model's row of the second table."""
-    loop, stacked = of_way(rows, "loop"), of_way(rows, "stacked")
-    first = rows.iloc[0]
-    return [first["name"], first.batch_size, spread(loop), spread(stacked), spread(loop / stacked), first.chosen]
+    took = by_way(rows, "all")
+    return [rows["name"].iloc[0], *(spread(took[way] / took["ours"]) for way in CHOICES)]
 
 
-def state_row(rows: pd.DataFrame, slow: pd.Series) -> list[object]:
-    """Return a model's row of the third table: the ratio in either state of the machine (``slow``: by row)."""
-    cells = [rows["name"].iloc[0]]
-    for of_state in (rows[~slow], rows[slow]):
-        ratio = of_way(of_state, "plain") / of_way(of_state, rows["chosen"].iloc[0])
-        cells += [len(ratio), spread(ratio) if len(ratio) else "–"]
-    return cells
+def limit_rows(rows: pd.DataFrame, peak: float) -> list[list[object]]:
+    """Return a convolutional model's rows of the third table: milliseconds per training step."""
+    first, table = rows.iloc[0], []
+    for theirs, (ours, *_) in COMPARED.items():
+        step, alone = (1000 * by_way(rows, column) / first.steps for column in ("train", "convolutions"))
+        cells = [spread(of[way]) for way in (theirs, ours) for of in (step, alone)]
+        ratios = [spread(step[theirs] / step[ours]), spread(step[theirs] / alone[ours])]
+        table.append([first["name"], theirs, *cells, number(1000 * first.flops / peak / first.steps), *ratios])
+    return table
 
 
 def text(rows: pd.DataFrame, peak: float) -> str:
     """Return the tables with what they need to be read."""
     models = [of_model for _, of_model in rows.groupby("name", sort=False)]
-    both = [of_model for of_model in models if {"loop", "stacked"} <= set(of_model["way"])]
-    idle = rows["wall"].sum() / rows["cpu"].sum()
-    intro = (
-        f"Processor seconds a round: median (quartiles) of n interleaved epochs times those of the study; {machine()}. "
-        f"Wall time was {idle:.2f} times processor time. "
-        f"Peak: {number(peak / 1e9)} GFLOP/s, the fastest square float32 product of {min(SIZES)} to {max(SIZES)} rows, "
-        "by torch.mm or oneDNN."
-    )
-    columns = ["Model", "Pairs a step", "Ours", "n", "Plain, s", "Ours, s", "Plain / ours", "Of peak: plain", "ours"]
-    tables = [markdown([*columns, "MiB: plain", "ours"], [model_row(of_model, peak) for of_model in models])]
-    if both:
-        columns = ["Model", "Pairs a step", "Loop, s", "Stacked, s", "Loop / stacked", "Chosen"]
-        tables.append(markdown(columns, map(strategy_row, both)))
-    slow = rows["expm1_ns"] > SLOW
-    if with_selu := [of_model for of_model in models if of_model["selu"].all()]:
-        columns = ["Nets with SELU", "n, fast", "Plain / ours, fast", "n, slow", "Plain / ours, slow"]
-        tables.append(markdown(columns, (state_row(of_model, slow[of_model.index]) for of_model in with_selu)))
-        tables.append(
-            f"Fast and slow: torch.expm1 took less or more than {SLOW} ns a number just before; its times went from "
-            f"{number(rows['expm1_ns'].min())} to {number(rows['expm1_ns'].max())} ns."
-        )
-    return "\n\n".join([intro, *tables])
+    chosen = [of_model for of_model in models if "other strategy" in set(of_model["way"])]
+    limited = [of_model for of_model in models if of_model["flops"].any()]
+    slowest, fastest = (number(rows["expm1_ns"].agg(of)) for of in ("max", "min"))
+    columns = ["Model", "Pairs per step", "Strategy", "n", "Authors, s", "Ours, s", "Authors / ours", "Textbook, s"]
+    limits = ["Convolutional models", "Against", "Theirs, ms", "convolutions", "Ours, ms", "convolutions", "FLOPs, ms"]
+    return "\n\n".join([
+        f"Processor seconds per round: median (quartiles) of n interleaved epochs times those of the study; stacked: "
+        f"{ROUNDS} rounds; {machine()}. torch.expm1 took {fastest} to {slowest} ns per number.",
+        markdown([*columns, "Ours, s", "Textbook / ours"], map(model_row, models)),
+        "What our choices are worth: how many times as long a round takes with …, all splits evaluated.",
+        markdown(["Model", *CHOICES.values()], map(choice_row, chosen)),
+        "Milliseconds per training step. *Convolutions*: the same calls of the same layers, forward and backward, with "
+        f"nothing between them. *FLOPs*: the step's at the peak of {number(peak / 1e9)} GFLOP/s, the fastest square "
+        f"float32 product of {min(SIZES)} to {max(SIZES)} rows, by torch.mm or oneDNN. *At most*: the ratio if all but "
+        "our convolutions took no time.",
+        markdown([*limits, "Theirs / ours", "At most"], [row for model in limited for row in limit_rows(model, peak)]),
+    ])  # fmt: skip
 
 
-def main() -> None:
-    """Run and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5, help="epochs of each way and model")
-    parser.add_argument("--rounds", type=int, default=10, help="rounds that are stacked")
-    parser.add_argument("--models", nargs="*", help="study/model, instead of all")
-    arguments = parser.parse_args()
+def run(names: list[str], repetitions: int, at_least: float) -> tuple[pd.DataFrame, str]:
+    """Measure models, all if none is named."""
     peak, tables = peak_flops(), []
-    for name in arguments.models or every_model():
-        tables.append(measure(name, arguments.rounds, arguments.repetitions))
-        print(markdown([], [model_row(tables[-1], peak)]).splitlines()[-1], flush=True)
+    for name in names or every_model():
+        tables.append(measure(name, repetitions, at_least))
+        print(*model_row(tables[-1]), sep=" | ", flush=True)
     peak = max(peak, peak_flops())
     rows = pd.concat(tables, ignore_index=True).assign(peak_flops=peak)
-    write("speed", rows, text(rows, peak))
-
-
-if __name__ == "__main__":
-    main()
+    return rows, text(rows, peak)

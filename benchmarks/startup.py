@@ -1,13 +1,14 @@
-"""What a job takes before it does anything: wall seconds of Python and imports, disk cache warm: `make bench`."""
+"""What a job takes before it does anything: wall seconds of Python and imports, disk cache warm."""
 
-import argparse
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pandas as pd
 
-from benchmarks.tables import markdown, spread, write
+from benchmarks.page import markdown, spread
+from benchmarks.timing import by_way, interleaved, timed
 from twinbench.provenance import processor
 
 PROGRAMS = {
@@ -19,27 +20,12 @@ PROGRAMS = {
 }
 
 
-def measure(repetitions: int) -> pd.DataFrame:
-    """Return a row a program and repetition, interleaved; a first run of each as warm-up is not in it."""
-    rows = []
-    for repetition in range(-1, repetitions):
-        for program, code in PROGRAMS.items():
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True)
-            rows.append({"program": program, "repetition": repetition, "wall": time.perf_counter() - start})
-    rows = pd.DataFrame(rows)
-    return rows[rows["repetition"] >= 0]
-
-
-def main() -> None:
-    """Run and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=3)
-    rows = measure(parser.parse_args().repetitions)
-    lines = [[program, spread(found["wall"])] for program, found in rows.groupby("program", sort=False)]
-    intro = f"Wall seconds, median (quartiles) of n = {rows['repetition'].nunique()} interleaved runs, {processor()}."
-    write("startup", rows, f"{intro}\n\n{markdown(['Program', 'Seconds'], lines)}")
-
-
-if __name__ == "__main__":
-    main()
+def run(_: list[str], repetitions: int, at_least: float) -> tuple[pd.DataFrame, str]:
+    """Measure all programs."""
+    commands = {program: [sys.executable, "-c", code] for program, code in PROGRAMS.items()}
+    starts = {program: partial(subprocess.run, command, check=True) for program, command in commands.items()}
+    runs = {program: timed(start, time.perf_counter) for program, start in starts.items()}
+    rows = interleaved(runs, repetitions, at_least)
+    took = by_way(rows)
+    intro = f"Wall seconds, median (quartiles) of n = {len(took)} interleaved runs, {processor()}."
+    return rows, intro + "\n\n" + markdown(["Program", "Seconds"], [[name, spread(took[name])] for name in PROGRAMS])

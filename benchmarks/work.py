@@ -1,6 +1,5 @@
-"""The arithmetic of a round, and the fastest that this machine does arithmetic: both of float32, on one thread."""
+"""How fast a training could be: its operations, the machine's fastest, and the time of its convolutions alone."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -8,47 +7,43 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.ways import Task
+from benchmarks.tasks import Task
+from benchmarks.timing import interleaved, timed
 from twinbench.architectures.registry import IMAGE
 
-SIZES, REPEATS, OPERATIONS = (256, 512, 1024, 2048), 10, 2**30
+CONVOLUTIONS = nn.Conv2d | nn.ConvTranspose2d
+SIZES, REPETITIONS, OPERATIONS = (256, 512, 1024, 2048), 10, 2**30
 
 
 def peak_flops() -> float:
-    """Return the operations a second of the fastest of some square matrix products, torch.mm's or oneDNN's.
+    """Return the operations per second of the fastest of some square matrix products.
 
-    torch.mm is MKL's, which on AMD's processors makes no use of AVX-512; convolutions are oneDNN's, which does.
+    They are oneDNN's, on which torch's convolutions rest too, where it is; torch.mm is MKL's, which on AMD's processors
+    makes no use of AVX-512.
     """
     torch.set_num_threads(1)
-    best = 0.0
+    runs, operations = {}, {}
     for size in SIZES:
         a, b = torch.rand(2, size, size)
-        product = a @ b
-        ways: list[Callable[[], Tensor]] = [partial(torch.mm, a, b, out=product)]
         if torch.backends.mkldnn.is_available():
-            ways.append(partial(functional.linear, a.to_mkldnn(), b.to_mkldnn()))
-        best = max(best, *(2 * size**3 / _fastest(way, max(1, OPERATIONS // (2 * size**3))) for way in ways))
-    return best
+            product = partial(functional.linear, a.to_mkldnn(), b.to_mkldnn())
+        else:
+            product = partial(torch.mm, a, b, out=a @ b)
+        count = max(1, OPERATIONS // (2 * size**3))
+        runs[size], operations[size] = timed(partial(_repeat, product, count)), count * 2 * size**3
+    took = interleaved(runs, REPETITIONS)
+    return (took["way"].map(operations) / took["seconds"]).max()
 
 
-def _fastest(run: Callable[[], Tensor], count: int) -> float:
-    """Return the seconds of a run, in the fastest of some series of ``count``."""
-    series = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        for _ in range(count):
-            run()
-        series.append((time.perf_counter() - start) / count)
-    return min(series)
+def _repeat(work: Callable[[], object], count: int) -> None:
+    for _ in range(count):
+        work()
 
 
-def round_flops(task: Task) -> int:
-    """Return the operations of a round: its training steps, and its evaluations of every split."""
-    counts = task.examples["counts"]
-    held_out = counts["train"] // task.examples["folds"] if task.examples["folds"] else 0
-    forward, step = pair_flops(task.build())
-    epoch = step * (counts["train"] - held_out) + forward * sum(counts.values())
-    return epoch * task.cell.training.epochs
+def training_flops(task: Task) -> int:
+    """Return the operations of a round's training steps."""
+    _, step = pair_flops(task.build())
+    return round(step * task.steps() * task.cell.training.batch_size)
 
 
 def pair_flops(model: nn.Module) -> tuple[int, int]:
@@ -76,7 +71,38 @@ def pair_flops(model: nn.Module) -> tuple[int, int]:
         step += operations * (3 if inputs[0].requires_grad else 2)
 
     for layer in model.eval().modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, nn.Linear | CONVOLUTIONS):
             layer.register_forward_hook(count)
     model(torch.zeros(1, 2, IMAGE, IMAGE))
     return forward, step
+
+
+class Convolutions:
+    """The convolutions of a training step, forward and backward, each alone with what it met in the step.
+
+    Args:
+        model: whose layers they are.
+        step: does a training step with it.
+    """
+
+    def __init__(self, model: nn.Module, step: Callable[[], object]):
+        self.calls: list[list] = []  # layer, input, whether a gradient flows to it, gradient of the output or None
+        layers = [layer for layer in model.modules() if isinstance(layer, CONVOLUTIONS)]
+        hooks = [layer.register_forward_hook(self._note) for layer in layers]
+        step()
+        for hook in hooks:
+            hook.remove()
+
+    def _note(self, layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        call = [layer, inputs[0].detach(), inputs[0].requires_grad, None]
+        if output.requires_grad:
+            output.register_hook(partial(call.__setitem__, 3))
+        self.calls.append(call)
+
+    def run(self) -> None:
+        """Do them again."""
+        for layer, x, has_gradient, gradient in self.calls:
+            output = layer(x.requires_grad_(has_gradient))
+            if gradient is not None:
+                wanted = [tensor for tensor in (x, *layer.parameters()) if tensor.requires_grad]
+                torch.autograd.grad(output, wanted, gradient)

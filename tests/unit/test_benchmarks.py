@@ -1,27 +1,29 @@
-"""The benchmark's plain loop does the same work as ours, and its tables add up."""
+"""The benchmarks' plain loops do the same work as ours, their layers alone are those of a step, and tables add up."""
+
+import os
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
-from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import gpu, page, shares
-from benchmarks.plain import PlainLoop, called_twice
-from benchmarks.scaling import COLOURS
-from benchmarks.speed import BOTH
-from benchmarks.studies import STUDIES, every_model, studies, task_of
-from benchmarks.tables import number, spread
-from benchmarks.work import pair_flops
+from benchmarks import page, shares
+from benchmarks.plain import PlainLoop, PlainScratch, PlainTwin, called
+from benchmarks.speed import CHOICES, CHOSEN, COMPARED, ways_of
+from benchmarks.tasks import STUDIES, every_model, task_of
+from benchmarks.timing import MOST, by_way, interleaved, own_processes
+from benchmarks.trainers import Ours
+from benchmarks.work import Convolutions, pair_flops
 from tests.conftest import ROOT
+from tests.unit.turns import counting
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import forward_flops
 from twinbench.architectures.twin import Twin
 from twinbench.tasks.tensors import Split
 from twinbench.training.objectives import loss_parts, weighted
 from twinbench.training.record import Ended, Record
-from twinbench.training.replicas import LoopReplicas, ReplicaSeeds
+from twinbench.training.replicas import LoopReplicas
 from twinbench.training.tuned import tune
 
 # Those that torch.nn and autograd train.
@@ -42,59 +44,118 @@ def build(architecture: str) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("architecture", NAMES)
-def test_plain_net_has_the_same_gradients_as_the_tuned_one(architecture):
-    """In evaluation mode: in training, the plain net's batch norm sees each side alone, and dropout draws otherwise."""
+def test_a_call_per_image_has_the_gradients_of_a_call_per_pair(architecture):
+    """In evaluation mode: in training, batch norm sees each side alone, and dropout draws otherwise."""
     split, losses, gradients = draw(8), [], []
-    for net in (tune(build(architecture)).eval(), called_twice(build(architecture)).eval()):
-        loss = weighted(
-            loss_parts(net(split.inputs), split.target, split.digits), dict.fromkeys(net_heads(net, split), 1)
-        )
+    for model in (tune(build(architecture)).eval(), called(build(architecture), "image").eval()):
+        heads = model(split.inputs)
+        loss = weighted(loss_parts(heads, split.target, split.digits), dict.fromkeys(heads, 1))
         loss.sum().backward()
         losses.append(loss.item())
-        gradients.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
-    assert not any(isinstance(module, Twin) for module in net.modules())
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    assert not any(isinstance(module, Twin) for module in model.modules())
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-5 * gradients[0].abs().max().item())
 
 
-def net_heads(net: torch.nn.Module, split: Split) -> list[str]:
-    with torch.no_grad():
-        return list(net(split.inputs[:1]))
-
-
+@pytest.mark.parametrize("branch", ["image", "pair"])
 @pytest.mark.parametrize(
-    "name", ["dense-vs-conv/dense-shared-auxiliary-batch-50", "dense-vs-conv/conv-shared", "transfer/baseline"]
-)
-def test_plain_loop_learns_what_ours_does(name):
-    """Nets without batch norm and dropout, two epochs with the same batches: the same losses and accuracies."""
-    cell, splits = task_of(name).cell, {"train": draw(100), "test": draw(20)}
-    seeds = [ReplicaSeeds(weights=0, epoch=lambda epoch: epoch)]
-    build_model = task_of(name).build
-    ours = LoopReplicas(build_model, [splits], seeds, cell.training, cell.objective, cell.decision)
+    "name",
+    [
+        "dense-vs-conv/dense-shared-auxiliary-batch-50", "dense-vs-conv/conv-shared", "transfer/baseline",
+        "dense-vs-conv/scratch",
+    ],
+)  # fmt: skip
+def test_plain_loops_learn_what_ours_does(name, branch):
+    """Models without batch norm and dropout, two epochs with the same batches: the same losses and accuracies."""
+    task, splits = task_of(name), {"train": draw(100), "test": draw(20)}
     torch.manual_seed(0)
-    theirs = PlainLoop(build_model(), splits, cell)
+    theirs = PlainLoop(task.build(), splits, task.cell, branch)
+    theirs.loader = False  # whose shuffling draws in its own way
+    ours = Ours(task.strategy(), task, [splits], branch)
+    shared = any(isinstance(module, PlainTwin) for module in theirs.model.modules())
+    assert shared == (branch == "image" and name not in ("transfer/baseline", "dense-vs-conv/scratch"))
     for epoch in (1, 2):
-        torch.manual_seed(epoch)
-        batches = splits["train"].take(torch.randperm(100))
-        shuffled = TensorDataset(batches.inputs, batches.target, batches.digits)
-        theirs.batches = DataLoader(shuffled, cell.training.batch_size)
+        torch.manual_seed(epoch)  # as `Ours` seeds the epochs of its first replica
         theirs.train_epoch(epoch)
-        ours.train_epoch(epoch, np.ones(1, dtype=bool))
-        for split, score in theirs.evaluate(epoch).items():
-            (expected,) = ours.evaluate(split, epoch, np.ones(1, dtype=bool))
+        ours.train_epoch(epoch)
+        for split in splits:
+            score = theirs.evaluate(split, epoch)
+            (expected,) = ours.replicas.evaluate(split, epoch, np.ones(1, dtype=bool))
             assert score["loss"] == pytest.approx(expected["loss"], rel=1e-4)
             assert score["accuracy"] == pytest.approx(expected["accuracy"])
 
 
+def test_a_loader_gives_every_pair_once():
+    task, split = task_of("transfer/baseline"), draw(7)
+    loop = PlainLoop(task.build(), {"train": split}, task.cell, "pair")
+    batches = list(loop.batches(split, 3, shuffle=True))
+    assert [len(target) for _, target, _ in batches] == [3, 3, 1]
+    firsts = torch.cat([pairs for pairs, _, _ in batches])[:, 0, 0, 0]
+    assert torch.equal(firsts.sort().values, split.inputs[:, 0, 0, 0].sort().values)
+
+
+def test_plain_scratch_model_has_the_same_answers():
+    model = build("scratch-pairs")
+    pairs = draw(5).inputs
+    torch.testing.assert_close(PlainScratch(model.net)(pairs)["target"], model(pairs)["target"])
+
+
 def test_every_study_is_measured():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-    assert sorted([*STUDIES, "disc"]) == sorted(config["studies"])  # which benchmarks.scratch measures
-    assert {f"{name}/{model}" for name, study in studies().items() for model in study.models} == {
-        *every_model(),
-        "dense-vs-conv/scratch",
-    }
-    assert set(BOTH) <= set(every_model())
-    assert set(COLOURS) <= set(every_model())
+    assert sorted(STUDIES) == sorted(config["studies"])
+    assert set(CHOSEN) <= set(every_model())
+
+
+def test_ways_of_a_model():
+    """Every way of the tables is measured, and a comparison has the same calls on both sides."""
+    ways = ways_of(task_of(CHOSEN[0]), choices=True)
+    assert set(ways) == {*COMPARED, *(ours for ours, *_ in COMPARED.values()), *CHOICES}
+    for theirs, (ours, branch, _) in COMPARED.items():
+        assert ways[theirs].args[0].args == (branch,)
+        assert ways[ours].args[0].args == (LoopReplicas, branch)
+
+
+def test_ways_take_turns_after_warming_up():
+    rows = interleaved({"a": counting(), "b": counting()}, 3)
+    assert rows["way"].tolist() == ["a", "b"] * 3
+    assert rows["seconds"].tolist() == [0, 0, 0.5, 0.5, 1, 1]
+    assert rows["turn"].tolist() == [2, 2, 3, 3, 4, 4]
+    assert by_way(rows)["a"].tolist() == [0, 0.5, 1]
+    assert len(interleaved({"a": counting()}, 1, at_least=60)) == MOST
+
+
+def test_each_way_has_a_process_of_its_own():
+    with own_processes({"a": counting, "b": counting}) as runs:
+        rows = interleaved(runs, 2)
+    assert rows["turn"].tolist() == [2, 2, 3, 3]
+    assert len({*rows["process"], os.getpid()}) == 3
+    assert rows.groupby("way")["process"].nunique().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("branch", ["image", "pair"])
+def test_convolutions_alone_are_those_of_a_step(branch):
+    """Their gradients of the weights add up to those of the step; a shared branch has two convolutions."""
+    task, split = task_of("dense-vs-conv/conv-shared"), draw(5)
+    model = called(task.build(), branch)
+
+    def step() -> None:
+        weighted(loss_parts(model(split.inputs), split.target, split.digits), {"target": 1.0}).sum().backward()
+
+    found = Convolutions(model, step)
+    assert len(found.calls) == (4 if branch == "image" else 2)
+    layers = {layer for layer, *_ in found.calls}
+    for layer in layers:
+        parts = [
+            torch.autograd.grad(layer(x), layer.weight, gradient)[0]
+            for of, x, _, gradient in found.calls
+            if of is layer
+        ]
+        torch.testing.assert_close(sum(parts), layer.weight.grad)
+    assert [flows for _, _, flows, _ in found.calls].count(False) == len(found.calls) / 2  # images need no gradient
+    before = [layer.weight.grad.clone() for layer in layers]
+    found.run()
+    assert all(torch.equal(layer.weight.grad, kept) for layer, kept in zip(layers, before, strict=True))
 
 
 @pytest.fixture
@@ -116,57 +177,49 @@ def write(path, text):
     path.write_text(text, encoding="utf-8")
 
 
-def test_the_gpu_script_runs_on_a_processor():
-    device = torch.device("cpu")
-    rows = gpu.measure(rounds=2, pairs=20, epochs=1, repetitions=2, device=device)
-    assert rows.groupby("way").size().to_dict() == {"loop": 2, "stacked": 2}
-    assert (rows[["train", "evaluate"]] > 0).all(axis=None)
-    assert "20 training and as many test pairs, 1 epochs, on CPU (" in gpu.text(rows, device)
-
-
 def test_shares_of_a_run(finished):
-    jobs, others = shares.training_jobs(finished), shares.other_jobs(finished)
-    assert jobs["startup"].tolist() == [2, 5]
-    assert others.to_dict("records") == [{"rule": "figures", "seconds": 3.0, "max_rss": 200.0}]
-    assert shares.share_row("all", jobs) == ["all", 2, "30.0", "7.00", "2.00", "16.0", "5.00", "23.3%", "700"]
+    jobs = shares.jobs_of(finished)
+    training = jobs[jobs["rule"] == "train"]
+    assert training["startup"].tolist() == [2, 5]
+    assert shares.share_row("all", training) == ["all", 2, "30.0", "7.00", "2.00", "16.0", "5.00", "700"]
+    assert shares.share_row("figures", jobs[jobs["rule"] == "figures"]) == ["figures", 1, "3.00", *["–"] * 4, "200"]
 
 
 def test_wall_time_is_known_only_of_a_run_that_made_everything(finished):
-    jobs, logs = shares.training_jobs(finished), finished / "logs"
+    jobs, logs = shares.jobs_of(finished), finished / "logs"
     lines = [f"    benchmark: {benchmark}" for benchmark in jobs["benchmark"]]
     end = ["Provided cores: 2", "Elapsed time: 0:01:03.5"]
     write(logs / "1.snakemake.log", "\n".join([lines[0], *end]))
-    assert shares.whole_run(jobs, logs) is None
-    assert "not known" in shares.wall_sentence(jobs, None)
+    assert "not known" in shares.whole_run(jobs, logs)
     write(logs / "2.snakemake.log", "\n".join([*lines, *end]))
-    assert shares.whole_run(jobs, logs) == (63.5, 2)
-    assert "63.5 s on 2 cores (n = 1): 6.05 times" in shares.wall_sentence(jobs, (63.5, 2))
+    assert shares.whole_run(jobs, logs) == "The whole workflow took 63.5 s on 2 cores (n = 1)."
 
 
 def test_resumed_jobs_are_left_out(finished):
     write(finished / "benchmarks/train/a/m/fold-all/rounds-0-1.tsv", "s\tmax_rss\n4\t700\n")
-    assert shares.training_jobs(finished)["study"].tolist() == ["b"]
+    assert shares.jobs_of(finished)["study"].dropna().tolist() == ["b"]
 
 
-def test_tables_go_to_their_places():
+def test_texts_go_to_their_places():
     text = "a\n<!-- speed -->\nold\n<!-- end of speed -->\nb\n"
-    filled = page.fill(text, {"speed": "| 1 |"})
+    filled = page.fill(text, "speed", "| 1 |")
     assert filled == "a\n<!-- speed -->\n\n| 1 |\n\n<!-- end of speed -->\nb\n"
-    assert page.fill(filled, {"speed": "| 1 |"}) == filled
-    with pytest.raises(ValueError, match="no place for the table gpu"):
-        page.fill(text, {"gpu": "| 1 |"})
+    assert page.fill(filled, "speed", "| 1 |") == filled
+    with pytest.raises(ValueError, match="no place for gpu"):
+        page.fill(text, "gpu", "| 1 |")
+
+
+def test_every_benchmark_has_its_place():
+    for name, path in page.PAGES.items():
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert page.fill(text, name, "| 1 |") != text
 
 
 def test_numbers_keep_their_digits():
-    assert [number(value) for value in (0.01234, 1.0, 99.94, 123.4, 12345.6)] == [
-        "0.0123",
-        "1.00",
-        "99.9",
-        "123",
-        "12,346",
-    ]
-    assert spread(pd.Series([3.0, 1.0, 2.0])) == "2.00 (1.50 to 2.50)"
-    assert spread(pd.Series([3.0])) == "3.00"
+    numbers = [page.number(value) for value in (0.01234, 1.0, 99.94, 123.4, 12345.6)]
+    assert numbers == ["0.0123", "1.00", "99.9", "123", "12,346"]
+    assert page.spread(pd.Series([3.0, 1.0, 2.0])) == "2.00 (1.50 to 2.50)"
+    assert page.spread(pd.Series([3.0])) == "3.00"
 
 
 @pytest.mark.parametrize("architecture", NAMES)
