@@ -38,8 +38,15 @@ def markdown(columns: list[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def machine() -> str:
-    """Return what the numbers were measured with, as the end of a sentence."""
-    return f"one thread, torch {torch.__version__.partition('+')[0]}, {processor()}"
+    """Return what the numbers were measured with, as the end of a sentence.
+
+    A virtual machine's processor has one name for several generations; family and model tell them apart.
+    """
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    generation = dict(re.findall(r"^(cpu family|model)\s*: (\d+)$", lines, re.MULTILINE))
+    names = [processor(), *(f"{name} {number}" for name, number in generation.items())]
+    return f"one thread, torch {torch.__version__.partition('+')[0]}, {', '.join(names)}"
 
 
 def write(name: str, rows: pd.DataFrame, text: str) -> None:
