@@ -1,21 +1,24 @@
-# make report [SCALE=smoke|quick|paper]   run the workflow, end with the report's path
-# make report VERBOSE=1                   all that Snakemake says, not a line every few seconds
+# make report [SCALE=smoke|quick|paper]   run the workflow; the last line names the report
+# make report SWEEPS=true                 run the sweeps too; without this, they run at the paper scale alone
+# make report VERBOSE=1                   show all that Snakemake says, instead of a line every few seconds
 # make report PARTIAL=1                   report on what exists, and on what is missing and why; trains nothing
-# make report PROFILE=gpu|slurm           on a GPU workstation or a Slurm cluster (profiles/)
-# make html   [SCALE=...]                 the same results as Snakemake's HTML report
-# make test, make lint, make format       checks
-# make soak                               kill the workflow at random moments, 50 times, and compare every number
-# make test-slurm                         the workflow on a Slurm of its own (Debian, as root; skipped elsewhere)
-# make bench                              seconds of every model beside plain PyTorch loops: results/benchmarks
-# make tune-scratch                       how the settings of the from-scratch framework were chosen
-# make publish-bench                      put what both measured into docs/
-# make publish                            copy the paper-scale report to docs/report
-# make lock, make schemas                 regenerate what is derived from pyproject.toml and the config models
+# make report PROFILE=gpu|slurm           run on a GPU workstation or a Slurm cluster (profiles/)
+# make html   [SCALE=...]                 write the same results as Snakemake's HTML report
+# make test, make lint                    run all tests; check code and workflow
+# make format                             format code and workflow
+# make soak                               kill the workflow at random moments, many times, and compare every number
+# make test-slurm                         test the workflow on a Slurm of its own (Debian, as root; skipped elsewhere)
+# make bench                              time every model beside plain PyTorch loops: results/benchmarks
+# make tune-scratch                       measure how the settings of the from-scratch framework were chosen
+# make publish-bench                      put what bench and tune-scratch measured into docs/
+# make publish                            copy the paper-scale report to docs/report, and its counts to README.md
+# make lock, make schemas                 write requirements.lock anew, and the schemas in workflow/schemas/
+# make clean                              delete results/smoke and results/quick
 
 SCALE ?= quick
 PYTHON ?= python3
 BIN := .venv/bin
-SNAKEMAKE = $(BIN)/python workflow/run.py --cores all $(if $(PROFILE),--workflow-profile profiles/$(PROFILE)) --config scale=$(SCALE)
+SNAKEMAKE = $(BIN)/python workflow/run.py $(if $(PROFILE),--workflow-profile profiles/$(PROFILE)) --config scale=$(SCALE)$(if $(SWEEPS), sweeps=$(SWEEPS))
 
 .PHONY: report html test soak test-slurm lint format bench tune-scratch publish-bench lock publish schemas clean
 
@@ -63,9 +66,8 @@ lock: .venv/installed
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --extra dev --extra slurm \
 		--custom-compile-command "make lock" --quiet pyproject.toml --output-file requirements.lock
 
-publish: # the report of results/paper, as docs/report
-	rm -rf docs/report && mkdir -p docs/report
-	cd results/paper && cp -r report.md figures *.parquet ../../docs/report
+publish: .venv/installed
+	@$(BIN)/python -m twinbench.report.publish results/paper
 
 schemas: .venv/installed
 	$(BIN)/python -m twinbench.config.models workflow/schemas
@@ -73,8 +75,8 @@ schemas: .venv/installed
 clean:
 	rm -rf results/smoke results/quick
 
-# The lock pins uv too, so that even the installer is checked against its hash. Everything is compiled to bytecode once,
-# also where PYTHONDONTWRITEBYTECODE is set: importing torch takes twice as long otherwise.
+# The lock pins uv too, so the installer is checked against its hash as well. Everything is compiled to bytecode once,
+# even where PYTHONDONTWRITEBYTECODE is set, because importing torch would take twice as long otherwise.
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "twinbench needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv

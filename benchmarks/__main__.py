@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.page import PAGES, write
+from benchmarks.tasks import models
 
 
 def possible() -> list[str]:
@@ -19,7 +20,9 @@ def main() -> None:
     """Run and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=PAGES, help="instead of all")
-    parser.add_argument("--models", nargs="*", default=[], help="study/model, instead of all")
+    parser.add_argument(
+        "--models", nargs="*", default=[], choices=models(), metavar="STUDY/MODEL", help="instead of all"
+    )
     parser.add_argument("--repetitions", type=int, default=5, help="turns of everything that is compared, at least")
     parser.add_argument("--seconds", type=float, default=12, help="for which turns go on, up to 25")
     arguments = parser.parse_args()

@@ -21,9 +21,8 @@ def run(names: list[str], repetitions: int, at_least: float, device: str = "cuda
     tables, lines = [], []
     for name in names or [MODEL]:
         task = replace(task_of(name), rounds=ROUNDS, device=device)
-        strategies = {of.name: training(partial(job, of, "pair"), task) for of in (LoopReplicas, StackedReplicas)}
+        strategies = {of.name: training(partial(job, of), task) for of in (LoopReplicas, StackedReplicas)}
         rows = interleaved(strategies, repetitions, at_least)
-        rows["evaluate"] = rows.filter(like="evaluate ").sum(axis=1)
         for part in ("train", "evaluate"):
             took = ROUNDS * by_way(rows, part)
             ratio = spread(took["loop"] / took["stacked"])
@@ -32,7 +31,7 @@ def run(names: list[str], repetitions: int, at_least: float, device: str = "cuda
     gpu = torch.cuda.get_device_name() if device == "cuda" else "no GPU"
     intro = (
         f"Wall seconds of {ROUNDS} rounds together, median (quartiles) of n interleaved epochs times the study's, "
-        f"all splits evaluated; {gpu}; {machine()}."
+        f"with the study's curves; {gpu}; {machine()}."
     )
     table = markdown(["Model", "Part", "n", "Loop, s", "Stacked, s", "Loop / stacked"], lines)
     return pd.concat(tables), f"## On a GPU\n\n{intro}\n\n{table}"

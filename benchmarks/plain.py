@@ -1,8 +1,7 @@
-"""The plain PyTorch loops that ours is compared with: without tricks and without waste.
+"""The plain PyTorch loop that ours is compared with: without tricks and without waste.
 
-Both have torch.nn's own layers in the default layout, and torch.optim as it comes. The authors' protocol
-(``branch="image"``) calls a branch once per image, and takes slices of shuffled tensors as its batches. The textbook's
-(``branch="pair"``) has both images in one batch, and a DataLoader over a TensorDataset.
+It has torch.nn's own layers in the default layout, and torch.optim as it comes. Its batches are slices of the training
+pairs, as in the authors' programs, or come from a DataLoader over a TensorDataset, as a textbook has it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.tasks import Task
 from twinbench.architectures.scratch_dense import ScratchModel
-from twinbench.architectures.twin import Twin
 from twinbench.decisions import decide
 from twinbench.scratch.modules import Linear, ReLU, Sequential, Tanh
-from twinbench.spec.training import Cell, Optimizer
+from twinbench.spec.training import Optimizer
 from twinbench.tasks.tensors import Split
 from twinbench.training.objectives import answers
 from twinbench.training.replicas import set_trained_parts
@@ -24,29 +23,6 @@ from twinbench.training.replicas import set_trained_parts
 Batch = tuple[Tensor, Tensor, Tensor]  # pairs (B, 2, 14, 14) or points (B, 2), targets (B,), digits (B, 2)
 EVALUATION_BATCH = 250  # pairs: whole splits of 1,000 in few batches
 ACTIVATIONS = {ReLU: nn.ReLU, Tanh: nn.Tanh}
-
-
-class PlainTwin(nn.Module):
-    """Call the branch for the left images, then for the right ones: batch norm sees each side alone."""
-
-    def __init__(self, branches: nn.ModuleList):
-        super().__init__()
-        self.left, self.right = branches[0], branches[-1]
-
-    def forward(self, pairs: Tensor) -> Tensor:
-        """Take pairs (B, 2, 14, 14), return features (B, 2, F)."""
-        return torch.stack([self.left(pairs[:, :1]), self.right(pairs[:, 1:])], dim=1)
-
-
-def called(model: nn.Module, branch: str) -> nn.Module:
-    """Return a model that calls a shared branch once per ``image``, or ``pair``; weights stay as they are."""
-    if branch == "pair":
-        return model
-    if isinstance(model, Twin):
-        return PlainTwin(model.branches)
-    for name, child in model.named_children():
-        setattr(model, name, called(child, branch))
-    return model
 
 
 class PlainScratch(nn.Module):
@@ -76,19 +52,12 @@ def torch_optimizer(parameters: Iterable[Tensor], settings: Optimizer) -> torch.
 
 
 class PlainLoop:
-    """One round's training.
+    """One round's training of a task on its splits; ``loader``: batches from a DataLoader."""
 
-    Args:
-        model: the architecture as the package builds it.
-        splits: examples by the split's name, ``train`` among them.
-        cell: what the configuration says of the model (`spec.study.Study.cell`).
-        branch: ``image`` or ``pair``, see above.
-    """
-
-    def __init__(self, model: nn.Module, splits: dict[str, Split], cell: Cell, branch: str):
-        self.model = PlainScratch(model.net) if isinstance(model, ScratchModel) else called(model, branch)
-        self.splits, self.cell, self.loader = splits, cell, branch == "pair"
-        self.optimizer = torch_optimizer(self.model.parameters(), cell.training.optimizer)
+    def __init__(self, task: Task, splits: dict[str, Split], loader: bool):
+        model, self.task, self.splits, self.loader = task.build(), task, splits, loader
+        self.model = PlainScratch(model.net) if isinstance(model, ScratchModel) else model
+        self.optimizer = torch_optimizer(self.model.parameters(), task.cell.training.optimizer)
 
     def batches(self, split: Split, size: int, shuffle: bool = False) -> Iterator[Batch]:
         """Yield batches of so many examples."""
@@ -111,25 +80,30 @@ class PlainLoop:
 
     def train_epoch(self, epoch: int) -> None:
         """Train for one epoch, counted from 1."""
-        training = self.cell.training
-        stage = self.cell.objective.stage(epoch, training.epochs)
+        training = self.task.cell.training
+        stage = self.task.cell.objective.stage(epoch, training.epochs)
         set_trained_parts(self.model, stage.parts)
+        if stage.new_optimizer:
+            self.optimizer = torch_optimizer(self.model.parameters(), training.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = training.optimizer.lr * training.optimizer.decay ** (epoch - 1)
-        for inputs, target, digits in self.batches(self.splits["train"], training.batch_size, shuffle=True):
+        for inputs, target, digits in self.batches(self.splits["train"], training.batch_size, training.shuffle):
             self.optimizer.zero_grad()
             self.loss(self.model(inputs), target, digits, stage.weights).backward()
             self.optimizer.step()
 
+    def evaluate(self, epoch: int) -> dict[str, tuple[float, float]]:
+        """Return loss and accuracy of every split that the task evaluates."""
+        weights = self.task.cell.objective.stage(epoch, self.task.cell.training.epochs).weights
+        return {split: self.score(self.splits[split], weights) for split in self.task.evaluated}
+
     @torch.no_grad()
-    def evaluate(self, split: str, epoch: int) -> dict[str, float]:
+    def score(self, split: Split, weights: dict[str, float]) -> tuple[float, float]:
         """Return loss and accuracy of a split."""
         self.model.eval()
-        weights = self.cell.objective.stage(epoch, self.cell.training.epochs).weights
-        loss, right, count = 0.0, 0, 0
-        for inputs, target, digits in self.batches(self.splits[split], EVALUATION_BATCH):
+        loss, right = 0.0, 0
+        for inputs, target, digits in self.batches(split, EVALUATION_BATCH):
             heads = self.model(inputs)
             loss += self.loss(heads, target, digits, weights).item() * len(target)
-            right += (decide(answers(heads), self.cell.decision) == target).sum().item()
-            count += len(target)
-        return {"loss": loss / count, "accuracy": right / count}
+            right += (decide(answers(heads), self.task.cell.decision) == target).sum().item()
+        return loss / len(split.target), right / len(split.target)

@@ -30,7 +30,7 @@ def jobs_of(results: Path) -> pd.DataFrame:
         row = {"benchmark": path.as_posix(), "rule": rule, "seconds": float(measured["s"]), "rss": measured["max_rss"]}
         if rule == "train":
             record = Record.read(results.joinpath("cells", *cell, "record.json"))
-            train = sum(ended.train_seconds for ended in record.rounds)
+            train = sum(ended.train_seconds for ended in record.trainings)
             row |= {"data": record.data_seconds, "train": train, "evaluate": record.evaluate_seconds}
             row |= {"study": record.study, "startup": row["seconds"] - row["data"] - train - row["evaluate"]}
         rows.append(row)

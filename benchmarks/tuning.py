@@ -4,6 +4,7 @@ Points and pairs of these rounds are drawn for tuning alone: no round of a study
 points nor MNIST's test digits play a part. An error is the mean over the rounds, with its standard deviation.
 """
 
+from dataclasses import replace
 from functools import partial, reduce
 from itertools import product
 
@@ -11,16 +12,13 @@ import pandas as pd
 
 from benchmarks.page import markdown
 from benchmarks.tasks import Task, task_of
-from twinbench.config.reading import merge
 from twinbench.machine import prepare
 from twinbench.seeds import derive_seed
-from twinbench.spec.training import Cell
 from twinbench.training.loop import fit
 from twinbench.training.replicas import ReplicaSeeds
 from twinbench.training.scratch import ScratchReplicas
 
 SEED, NAME, ROUNDS, EPOCHS = 2021, "scratch-tuning", 5, (25, 50, 100)
-SPLITS = ("train", "validation")
 GRIDS: dict[str, dict[str, tuple]] = {  # what is varied of a model
     "disc/relu": {
         "options.activation": ("relu", "tanh"), "training.scaling": ("training", "raw"),
@@ -32,31 +30,32 @@ GRIDS: dict[str, dict[str, tuple]] = {  # what is varied of a model
 
 def task_with(name: str, setting: dict[str, object], epochs: int) -> Task:
     """Return the task of ``study/model`` with a setting, on what is drawn for tuning."""
-    task = task_of(name)
-    cell = task.cell.model_dump()
-    for path, value in (setting | {"training.epochs": epochs}).items():
-        cell = merge(cell, reduce(lambda inner, key: {key: inner}, reversed(path.split(".")), value))
-    cell["inputs"]["scaling"] = cell["training"]["scaling"]
-    drawn = {"study": NAME, "seed": SEED, "counts": dict.fromkeys(SPLITS, 1000)}
+    task = task_of(name).changed({"curves": {"splits": ["validation"]}, "training": {"epochs": epochs}})
+    for path, value in setting.items():
+        task = task.changed(reduce(lambda inner, key: {key: inner}, reversed(path.split(".")), value))
+    task = task.changed({"inputs": {"scaling": task.cell.training.scaling}})
+    drawn = {"study": NAME, "seed": SEED, "counts": {"train": 1000, "validation": 1000}}
     if task.cell.inputs.task == "disc":
         drawn["purpose"] = "tuning"
     else:
         drawn["counts"]["test"] = 1
-    return Task(Cell(**cell), task.examples | drawn, "all", ROUNDS)
+    return replace(task, examples=task.examples | drawn, rounds=ROUNDS)
 
 
 def seeds(round_: int) -> ReplicaSeeds:
     """Return the seeds of one round's training."""
     of_round = partial(derive_seed, SEED, study=NAME, round=round_)
-    return ReplicaSeeds(of_round(purpose="weights"), lambda epoch: of_round(purpose="epoch", epoch=epoch))
+    return ReplicaSeeds(
+        of_round(purpose="weights"),
+        lambda epoch: of_round(purpose="epoch", epoch=epoch),
+        lambda epoch, split: of_round(purpose="evaluation", epoch=epoch, split=split),
+    )
 
 
 def errors(task: Task) -> pd.DataFrame:
     """Return the validation errors in %, a row per epoch and replica; none where a training had diverged."""
-    data = [{name: splits[name] for name in SPLITS} for splits in task.load()]
-    settings = task.cell.training, task.cell.objective, task.cell.decision
-    replicas = ScratchReplicas(task.build, data, list(map(seeds, range(task.rounds))), *settings)
-    rows = pd.DataFrame(fit(replicas, list(SPLITS)).history).query("split == 'validation'")
+    (outcome,) = fit(task.replicas(ScratchReplicas, task.load(), seeds))
+    rows = pd.DataFrame(outcome.history)
     return rows.assign(error=100 * (1 - rows["accuracy"]))[["epoch", "replica", "error"]]
 
 

@@ -1,8 +1,8 @@
-"""Run Snakemake as `make report` does: beside no other run of this folder, and after tidying up a killed one.
+"""Run Snakemake for `make report`: refuse while another run of this folder is alive, and tidy up after a killed one.
 
-`kill -9` leaves Snakemake's lock, and jobs that nobody waits for. Where no Snakemake of this folder is alive, the lock
-is stale: it is cleared, and the jobs are ended. A living one is left alone. Jobs of this folder that Slurm still has
-stop the run: the Snakemake that submitted them may be alive on another machine, so the user decides.
+`kill -9` leaves Snakemake's lock, and jobs that nobody waits for. If no Snakemake of this folder is alive, the lock is
+stale: it is cleared, and the jobs are ended. If one is alive, it is left alone. If Slurm still has jobs of this folder,
+the run is refused: the Snakemake that submitted them may be alive on another machine, so the user decides.
 """
 
 import os

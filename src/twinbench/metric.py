@@ -16,6 +16,7 @@ class Metric:
     column: str  # its ``metric`` in metrics.parquet; for seconds, its column in cells.parquet
     head: str | None = None  # the head that a model needs for it
     share: bool = False  # a share of pairs or of digits, from 0 to 1, which people read in per cent
+    of_digits: bool = False  # a share of digits, of which a pair has two
     higher_is_better: bool = False
     complement: bool = False  # the metric is 1 − column
     of_weights: bool = False  # the weights of the objective enter
@@ -58,7 +59,9 @@ METRICS = {
     for metric in (
         Metric("accuracy", "accuracy", share=True, higher_is_better=True),
         Metric("error", "accuracy", share=True, complement=True),
-        Metric("digit_error", "digit_accuracy", head="digits", share=True, complement=True),
+        Metric("digit_error", "digit_accuracy", head="digits", share=True, of_digits=True, complement=True),
+        # Of the comparison of the two most likely digits, whatever the model's own decision is.
+        Metric("recognition_error", "accuracy_digits", head="digits", share=True, complement=True),
         Metric("loss", "loss", of_weights=True),  # of the whole objective
         Metric("target_loss", "target_loss", head="target"),
         Metric("seconds", "train_seconds", hardware=True),  # of training per round

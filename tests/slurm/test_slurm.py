@@ -1,7 +1,8 @@
-"""The Slurm profile on a real Slurm: a run that is killed, its orphans, and a rerun that ends with the local numbers."""
+"""The Slurm profile on a real Slurm: a run that is killed, its orphans, and a rerun with the numbers of a run in one job."""
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def make_report(copy: Project) -> tuple[int, str]:
     log = copy.folder / "report.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "workflow/run.py", "--cores", "all", "--logger", "progress", *PROFILE, *CONFIG],
+            [sys.executable, "workflow/run.py", "--logger", "progress", *PROFILE, *CONFIG],
             cwd=copy.folder, env=environment(copy), stdout=output, stderr=output,
         )  # fmt: skip
     try:
@@ -56,6 +57,17 @@ def make_report(copy: Project) -> tuple[int, str]:
     finally:  # late, or interrupted: Snakemake is a child
         for one in [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else []:
             one.kill()
+
+
+def in_one_job(copy: Project) -> Project:
+    """Do a whole run in one Slurm job, as docs/slurm.md has it."""
+    command = f"{sys.executable} workflow/run.py --cores 2 {shlex.join(CONFIG)}"
+    result = subprocess.run(
+        ["sbatch", "--wait", "--cpus-per-task=2", "--output=one-job.log", "--wrap", command],
+        cwd=copy.folder, env=environment(copy), capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr + (copy.folder / "one-job.log").read_text()[-3000:]
+    return copy
 
 
 def environment(copy: Project) -> dict[str, str]:
@@ -112,16 +124,27 @@ def test_killed_run_is_finished_with_the_numbers_of_a_local_one(cluster, tmp_pat
     completed = [job for job in jobs("COMPLETED") if job["name"].startswith("twinbench_")]
     partitions = {job["comment"]: job["partition"] for job in completed}
     on_gpu = [comment for comment, partition in partitions.items() if partition == "gpu"]
-    assert on_gpu == [f"rule_train_wildcards_twin-lenet_{GPU_MODEL}_all_0-1"]
-    assert sum(comment.startswith("rule_train_wildcards_twin-lenet_") for comment in partitions) == 4
+    assert on_gpu == [f"rule_train_wildcards_twin-lenet_{GPU_MODEL}_0-1"]
+    # The images, pairs and predictions, and every training, have jobs of their own; the rest shares two.
+    tables, report = "rule_twin-lenet_aggregate_errors_figure", "rule_report_archive_collect_overview_report"
+    alone = [comment for comment in partitions if comment not in (tables, report)]
+    trainings = [comment for comment in alone if comment.startswith("rule_train_wildcards_twin-lenet_")]
+    assert len(trainings) == pd.read_parquet(remote.folder / "results/smoke/cells.parquet")["model"].nunique()
+    assert len(alone) == 3 + len(trainings)
+    assert set(partitions) == {tables, report, *alone}
     assert set(partitions.values()) == {"cpu", "gpu"}
     described = run("scontrol", "show", "job", "--oneliner").splitlines()
     trained = [line for line in described if f"Comment={on_gpu[0]} " in line and "JobState=COMPLETED" in line]
     assert len(trained) == 1
     assert re.search(r"TresPer(Job|Node)=gres[:/]gpu[:=]1", trained[0])
 
-    local = project(tmp_path / "local")
-    result = local.snakemake("--cores", "2", studies="[twin-lenet]", sweeps=False)
-    assert result.returncode == 0, result.stderr[-3000:]
+    # One CPU and the memory of one for jobs that run one by one, and the minutes of all: 10 for each.
+    for comment, minutes in ((tables, "01:00:00"), (report, "00:40:00")):
+        [shared] = [line for line in described if f"Comment={comment} " in line and "JobState=COMPLETED" in line]
+        assert "NumCPUs=1 " in shared
+        assert "MinMemoryNode=1500M" in shared
+        assert f"TimeLimit={minutes} " in shared
+
+    local = in_one_job(project(tmp_path / "local"))
     ours, theirs = (pd.read_parquet(copy.folder / "results/smoke/metrics.parquet") for copy in (remote, local))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)

@@ -11,7 +11,7 @@ from twinbench.spec.objectives import Objective
 from twinbench.spec.training import Training
 from twinbench.tasks.tensors import Split
 from twinbench.training.loop import fit
-from twinbench.training.replicas import ReplicaSeeds
+from twinbench.training.replicas import Assignment, ReplicaSeeds
 
 ADAM = {"name": "adam", "lr": 0.001, "decay": 0.9}
 CPU = torch.device("cpu")
@@ -45,11 +45,31 @@ def rings(points, seed, dtype=torch.float64):
     return Split(inputs, ((inputs**2).sum(1) < 1).long(), torch.full((points, 2), -1))
 
 
-def replicas_of(strategy, build, data, training, objective, decision="target", first=0):
-    """Replicas with seeds of their own, the first of which is number ``first``."""
-    numbers = range(first, first + len(data))
-    seeds = [ReplicaSeeds(weights=r, epoch=lambda epoch, r=r: 100 * r + epoch) for r in numbers]
-    return strategy(build, data, seeds, training, objective, decision)
+def seeds_of(number, leg=0):
+    """The seeds of replica ``number`` in a leg: weights ``number``, epoch e ``100 · number + e``; 1000 more per leg."""
+    weights, first = number + 1000 * leg, 100 * number + 1000 * leg
+    return ReplicaSeeds(
+        weights=weights, epoch=lambda epoch: first + epoch, evaluation=lambda epoch, split: 10_000 + first + epoch
+    )
+
+
+def replicas_of(strategy, build, data, training, objective, decision="target", first=0, curves=None):
+    """Replicas with seeds of their own, the first of which is number ``first``; without ``curves``, of all splits."""
+    numbered = enumerate(data, start=first)
+    leg = [Assignment(splits, seeds_of(r), tuple(splits) if curves is None else curves) for r, splits in numbered]
+    return strategy(build, [leg], training, objective, decision)
+
+
+def fit_once(replicas, checkpoint=None):
+    """Train replicas of one leg; return the outcome."""
+    (outcome,) = fit(replicas, checkpoint)
+    return outcome
+
+
+def weights_of(replicas):
+    """The weights (R, …) of trained replicas of one leg."""
+    (weights,) = replicas.state()
+    return weights
 
 
 def train(
@@ -65,11 +85,11 @@ def train(
     replicas = replicas_of(
         strategy, lambda: build().to(dtype), data, settings(optimizer, **changes), objective, decision
     )
-    return replicas, fit(replicas, list(data[0]))
+    return replicas, fit_once(replicas)
 
 
 def assert_same(stacked, loop, tolerance):
-    states = stacked[0].state(), loop[0].state()
+    states = weights_of(stacked[0]), weights_of(loop[0])
     assert list(states[0]) == list(states[1])
     for key, expected in states[1].items():
         torch.testing.assert_close(states[0][key], expected, rtol=tolerance, atol=tolerance, equal_nan=True)

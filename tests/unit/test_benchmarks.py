@@ -1,17 +1,17 @@
 """The benchmarks' plain loops do the same work as ours, their layers alone are those of a step, and tables add up."""
 
 import os
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
 
 from benchmarks import page, shares
-from benchmarks.plain import PlainLoop, PlainScratch, PlainTwin, called
+from benchmarks.plain import PlainLoop, PlainScratch
 from benchmarks.speed import CHOICES, CHOSEN, COMPARED, ways_of
-from benchmarks.tasks import STUDIES, every_model, task_of
+from benchmarks.tasks import STUDIES, models, task_of
 from benchmarks.timing import MOST, by_way, interleaved, own_processes
 from benchmarks.trainers import Ours
 from benchmarks.work import Convolutions, pair_flops
@@ -19,12 +19,9 @@ from tests.conftest import ROOT
 from tests.unit.turns import counting
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.cost import forward_flops
-from twinbench.architectures.twin import Twin
 from twinbench.tasks.tensors import Split
 from twinbench.training.objectives import loss_parts, weighted
 from twinbench.training.record import Ended, Record
-from twinbench.training.replicas import LoopReplicas
-from twinbench.training.tuned import tune
 
 # Those that torch.nn and autograd train.
 NAMES = sorted(name for name, entry in architectures().items() if not entry.strategy)
@@ -43,52 +40,52 @@ def build(architecture: str) -> torch.nn.Module:
     return architectures()[architecture].build()
 
 
-@pytest.mark.parametrize("architecture", NAMES)
-def test_a_call_per_image_has_the_gradients_of_a_call_per_pair(architecture):
-    """In evaluation mode: in training, batch norm sees each side alone, and dropout draws otherwise."""
-    split, losses, gradients = draw(8), [], []
-    for model in (tune(build(architecture)).eval(), called(build(architecture), "image").eval()):
-        heads = model(split.inputs)
-        loss = weighted(loss_parts(heads, split.target, split.digits), dict.fromkeys(heads, 1))
-        loss.sum().backward()
-        losses.append(loss.item())
-        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
-    assert not any(isinstance(module, Twin) for module in model.modules())
-    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
-    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-5 * gradients[0].abs().max().item())
+NEW = {
+    "objective": {"target": 0, "phases": [{"target": 1, "share": 0.5} | new for new in ({}, {"new_optimizer": True})]}
+}
 
 
-@pytest.mark.parametrize("branch", ["image", "pair"])
+@pytest.mark.parametrize("protocol", COMPARED)
 @pytest.mark.parametrize(
-    "name",
+    ("name", "changes"),
     [
-        "dense-vs-conv/dense-shared-auxiliary-batch-50", "dense-vs-conv/conv-shared", "transfer/baseline",
-        "dense-vs-conv/scratch",
+        ("dense-vs-conv/dense-shared-auxiliary-batch-50", {}), ("dense-vs-conv/conv-shared", {}),
+        ("transfer/baseline", {}), ("transfer/baseline", NEW), ("dense-vs-conv/scratch", {}),
     ],
+    ids=["dense", "convolutional", "pair", "new optimizer", "scratch"],
 )  # fmt: skip
-def test_plain_loops_learn_what_ours_does(name, branch):
+def test_plain_loops_learn_what_ours_does(name, changes, protocol):
     """Models without batch norm and dropout, two epochs with the same batches: the same losses and accuracies."""
-    task, splits = task_of(name), {"train": draw(100), "test": draw(20)}
+    stopping = {"training": {"epochs": 2, "early_stopping": {"patience": 9}}}  # so that something is evaluated
+    task = task_of(name).changed(COMPARED[protocol][1]).changed(stopping).changed(changes)
+    splits = {"train": draw(100), "validation": draw(20), "test": draw(30)}
     torch.manual_seed(0)
-    theirs = PlainLoop(task.build(), splits, task.cell, branch)
-    theirs.loader = False  # whose shuffling draws in its own way
-    ours = Ours(task.strategy(), task, [splits], branch)
-    shared = any(isinstance(module, PlainTwin) for module in theirs.model.modules())
-    assert shared == (branch == "image" and name not in ("transfer/baseline", "dense-vs-conv/scratch"))
+    theirs, ours = (
+        PlainLoop(task, splits, loader=False),
+        Ours(task.strategy(), task, [splits]),
+    )  # a loader draws otherwise
     for epoch in (1, 2):
         torch.manual_seed(epoch)  # as `Ours` seeds the epochs of its first replica
         theirs.train_epoch(epoch)
         ours.train_epoch(epoch)
-        for split in splits:
-            score = theirs.evaluate(split, epoch)
-            (expected,) = ours.replicas.evaluate(split, epoch, np.ones(1, dtype=bool))
-            assert score["loss"] == pytest.approx(expected["loss"], rel=1e-4)
-            assert score["accuracy"] == pytest.approx(expected["accuracy"])
+        scores, expected = theirs.evaluate(epoch), ours.evaluate(epoch)
+        assert set(scores) == set(expected) == {"validation", *(["train", "test"] if protocol == "authors" else [])}
+        for split, (loss, accuracy) in scores.items():
+            assert loss == pytest.approx(expected[split][0]["loss"], rel=1e-4)
+            assert accuracy == pytest.approx(expected[split][0]["accuracy"])
+
+
+@pytest.mark.parametrize("name", models())
+def test_the_plain_loop_knows_the_options_of_every_model(name):
+    cell = task_of(name).cell
+    known = {"epochs", "batch_size", "optimizer", "early_stopping", "scaling", "shuffle", "branch"}
+    assert known.issuperset(cell.training.model_dump(exclude_defaults=True))
+    assert {phase.digit_images for phase in cell.objective.in_turn} == {"both"}
 
 
 def test_a_loader_gives_every_pair_once():
-    task, split = task_of("transfer/baseline"), draw(7)
-    loop = PlainLoop(task.build(), {"train": split}, task.cell, "pair")
+    split = draw(7)
+    loop = PlainLoop(task_of("transfer/baseline"), {"train": split}, loader=True)
     batches = list(loop.batches(split, 3, shuffle=True))
     assert [len(target) for _, target, _ in batches] == [3, 3, 1]
     firsts = torch.cat([pairs for pairs, _, _ in batches])[:, 0, 0, 0]
@@ -102,18 +99,35 @@ def test_plain_scratch_model_has_the_same_answers():
 
 
 def test_every_study_is_measured():
+    """Without sweeps; of the models those as described: not as run, and none that tries to explain published values."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     assert sorted(STUDIES) == sorted(config["studies"])
-    assert set(CHOSEN) <= set(every_model())
+    assert {name.split("/")[0] for name in models()} == set(STUDIES)
+    assert set(CHOSEN) <= set(models())
+    assert {"dense-vs-conv/conv-shared-as-run", "siamese-resnets/convnet-patience-5"}.isdisjoint(models())
 
 
 def test_ways_of_a_model():
-    """Every way of the tables is measured, and a comparison has the same calls on both sides."""
+    """Every way of the tables is measured, and a comparison has the same task on both sides."""
     ways = ways_of(task_of(CHOSEN[0]), choices=True)
-    assert set(ways) == {*COMPARED, *(ours for ours, *_ in COMPARED.values()), *CHOICES}
-    for theirs, (ours, branch, _) in COMPARED.items():
-        assert ways[theirs].args[0].args == (branch,)
-        assert ways[ours].args[0].args == (LoopReplicas, branch)
+    assert set(ways) == {*COMPARED, *(ours for ours, _ in COMPARED.values()), *CHOICES}
+    for theirs, (ours, _) in COMPARED.items():
+        assert ways[theirs].args[1] == ways[ours].args[1]
+    training, curves = (getattr(ways["textbook"].args[1].cell, name) for name in ("training", "curves"))
+    assert (training.branch, training.shuffle, curves.splits) == ("pair", True, [])
+    assert ways["branch"].args[1].cell.training.branch == ways["authors"].args[1].cell.training.branch == "image"
+
+
+def test_a_task_loads_and_evaluates_what_a_job_does():
+    """Of the disc, which needs no images: curves without validation pairs, or stopping without curves."""
+    task = replace(task_of("disc/relu"), rounds=2)
+    assert [list(splits) for splits in task.load()] == [["train", "test"]] * 2
+    stopping = {"training": {"early_stopping": {"patience": 9}}}
+    examples = task.examples | {"counts": {"train": 10, "validation": 5, "test": 5}}
+    task = replace(task.changed(COMPARED["textbook"][1]).changed(stopping), examples=examples)
+    (first, _) = task.load()
+    assert list(first) == ["train", "validation"]
+    assert task.evaluated == ["validation"]
 
 
 def test_ways_take_turns_after_warming_up():
@@ -133,17 +147,17 @@ def test_each_way_has_a_process_of_its_own():
     assert rows.groupby("way")["process"].nunique().tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("branch", ["image", "pair"])
-def test_convolutions_alone_are_those_of_a_step(branch):
+@pytest.mark.parametrize(("branch", "calls"), [("image", 4), ("pair", 2)])
+def test_convolutions_alone_are_those_of_a_step(branch, calls):
     """Their gradients of the weights add up to those of the step; a shared branch has two convolutions."""
-    task, split = task_of("dense-vs-conv/conv-shared"), draw(5)
-    model = called(task.build(), branch)
+    split, task = draw(5), task_of("dense-vs-conv/conv-shared").changed({"training": {"branch": branch}})
+    model = task.build()
 
     def step() -> None:
         weighted(loss_parts(model(split.inputs), split.target, split.digits), {"target": 1.0}).sum().backward()
 
     found = Convolutions(model, step)
-    assert len(found.calls) == (4 if branch == "image" else 2)
+    assert len(found.calls) == calls
     layers = {layer for layer, *_ in found.calls}
     for layer in layers:
         parts = [
@@ -161,10 +175,10 @@ def test_convolutions_alone_are_those_of_a_step(branch):
 @pytest.fixture
 def finished(tmp_path):
     """A run of two training jobs and a figure: 10 s with 2 of start-up, 20 s with 5; 3 s."""
-    cells = {"a/m/fold-all/rounds-0-1": (10.0, [3.0, 3.0], 1.0, 1.0), "b/n/fold-0/rounds-0-0": (20.0, [10.0], 4.0, 1.0)}
+    cells = {"a/m/rounds-0-1": (10.0, [3.0, 3.0], 1.0, 1.0), "b/n/rounds-0-0": (20.0, [10.0], 4.0, 1.0)}
     for cell, (seconds, train, evaluate, data) in cells.items():
-        ended = [Ended(round_, "ok", "", 1, 1, of_round) for round_, of_round in enumerate(train)]
-        record = Record(cell[0], cell[2], "all", ended, 5, data_seconds=data, evaluate_seconds=evaluate)
+        ended = [Ended(round_, "all", "ok", "", 1, 1, of_round) for round_, of_round in enumerate(train)]
+        record = Record(cell[0], cell[2], ended, 5, data_seconds=data, evaluate_seconds=evaluate)
         write(tmp_path / f"cells/{cell}/record.json", "")
         record.write(tmp_path / f"cells/{cell}/record.json")
         write(tmp_path / f"benchmarks/train/{cell}.tsv", f"s\tmax_rss\n{seconds}\t700\n")
@@ -196,7 +210,7 @@ def test_wall_time_is_known_only_of_a_run_that_made_everything(finished):
 
 
 def test_resumed_jobs_are_left_out(finished):
-    write(finished / "benchmarks/train/a/m/fold-all/rounds-0-1.tsv", "s\tmax_rss\n4\t700\n")
+    write(finished / "benchmarks/train/a/m/rounds-0-1.tsv", "s\tmax_rss\n4\t700\n")
     assert shares.jobs_of(finished)["study"].dropna().tolist() == ["b"]
 
 

@@ -7,12 +7,14 @@ import torch
 
 from tests.unit.made_up_replicas import (
     KilledError,
+    fit_once,
     killed_at,
     made_up,
     objective_of,
     replicas_of,
     rings,
     settings,
+    weights_of,
     without_time,
 )
 from twinbench.architectures.catalog import architectures
@@ -54,17 +56,17 @@ MAKERS = {
 def test_a_resumed_training_is_bit_identical(tmp_path, maker):
     make = maker()
     expected = make()
-    uninterrupted = fit(expected, list(expected.data[0]))
+    uninterrupted = fit_once(expected)
     assert uninterrupted.epochs.max() > 6, "all end before the kill: the test tests nothing"
 
     killed = killed_at(make(), 6)
     with pytest.raises(KilledError):
-        fit(killed, list(killed.data[0]), Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
+        fit(killed, Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
     resumed = make()
-    outcome = fit(resumed, list(resumed.data[0]), Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
+    outcome = fit_once(resumed, Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
 
-    for name, tensor in expected.state().items():
-        assert torch.equal(tensor, resumed.state()[name]), name
+    for name, tensor in weights_of(expected).items():
+        assert torch.equal(tensor, weights_of(resumed)[name]), name
     assert outcome.epochs.tolist() == uninterrupted.epochs.tolist()
     assert outcome.best_epoch.tolist() == uninterrupted.best_epoch.tolist()
     assert outcome.reason == uninterrupted.reason
@@ -73,7 +75,7 @@ def test_a_resumed_training_is_bit_identical(tmp_path, maker):
 
 def test_a_checkpoint_of_something_else_is_not_resumed(tmp_path):
     path, replicas = tmp_path / "c.safetensors", of_points()()
-    fit(replicas, list(replicas.data[0]), Checkpoint(path, "key", interval=0))
+    fit(replicas, Checkpoint(path, "key", interval=0))
     assert Checkpoint(path, "key").load() is not None
     assert Checkpoint(path, "other key").load() is None
     path.write_bytes(path.read_bytes()[:-10])
@@ -97,5 +99,5 @@ def test_the_key_follows_config_code_and_inputs(tmp_path):
 
 def test_short_trainings_write_no_checkpoint(tmp_path):
     replicas = of_points()()
-    fit(replicas, list(replicas.data[0]), Checkpoint(tmp_path / "c.safetensors", "key"))
+    fit(replicas, Checkpoint(tmp_path / "c.safetensors", "key"))
     assert list(tmp_path.iterdir()) == []

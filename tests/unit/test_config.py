@@ -19,11 +19,12 @@ from twinbench.config.loading import load_config, load_studies, present
 from twinbench.config.models import Pretrained, schemas
 from twinbench.data.dataset import datasets
 from twinbench.files import ConfigError
+from twinbench.spec.rounds import parse_rounds
 from twinbench.spec.study import Study
-from twinbench.tasks.tables import parse_rounds
 
 MNIST = datasets()["mnist"]
 STUDY = yaml.safe_load((STUDIES / "siamese-resnets.yaml").read_text(encoding="utf-8"))
+ONE_MODEL = put(put(STUDY, "models", {"convnet-both": STUDY["models"]["convnet-both"]}), "as_run", None)
 EVERY_STUDY = pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 
 
@@ -37,7 +38,9 @@ def study_with(tmp_path, path, value):
 @pytest.mark.parametrize("scale", SCALES)
 def test_shipped_studies_are_valid_at_every_scale(path, scale):
     study = load(path, scale)
-    assert list(study.models) == list(yaml.safe_load(path.read_text(encoding="utf-8"))["models"])
+    models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
+    rows = [[name, f"{name}-as-run"] if "as_run" in entry else [name] for name, entry in models.items()]
+    assert list(study.models) == [name for of_entry in rows for name in of_entry]
 
 
 @EVERY_STUDY
@@ -126,11 +129,11 @@ def test_sweeps_follow_their_study_where_they_are_on():
 
 MISTAKES = [
     ("protocol.rounds", 0, "protocol.rounds: input should be greater than or equal to 1, not 0"),
-    ("protocol.round", 3, "protocol.round: unknown key; allowed: pairs, rounds, folds, fixed_data"),
+    ("protocol.round", 3, "protocol.round: unknown key; allowed: pairs, rounds, folds, fixed_data, validation_from, curves"),
     ("protocol.folds", 7, "protocol.folds: 7 folds do not divide the 1000 training pairs; a divisor of pairs.train is allowed"),
     ("protocol.folds", 1, "protocol.folds: input should be greater than or equal to 2, not 1"),
-    ("protocol.pairs.train", 40_000, "protocol.pairs.train + pairs.validation: 40000 pairs need 80000 distinct digits, MNIST has 60000; at most 30000 pairs are allowed"),
-    ("protocol.pairs.test", 5001, "protocol.pairs.test: 5001 pairs need 10002 distinct digits, MNIST's test part has 10000; at most 5000 are allowed"),
+    ("protocol.pairs.train", 40_000, "protocol.pairs.train + pairs.validation: 40000 pairs need 80000 distinct digits, MNIST's train part has 60000; at most 30000 pairs are allowed"),
+    ("protocol.pairs.test", 5001, "protocol.pairs.test: 5001 pairs need 10002 distinct digits, MNIST's test part has 10000; at most 5000 pairs are allowed"),
     ("protocol.pairs.tset", 5, "protocol.pairs.tset: unknown key; allowed: train, validation, test"),
     ("protocol.pairs.validation", 100, "protocol.folds: cross-validation makes its own validation pairs; pairs.validation must be 0 with folds"),
     ("training.epochs", "many", "training.epochs: input should be a valid integer, not 'many'"),
@@ -173,10 +176,10 @@ MISTAKES = [
     ("models.mlp.scales", {"quick": {"training": {"epoch": 3}}}, "models.mlp.scales.quick.training.epoch: unknown key"),
     ("figures", ["loss_parts"], "figures: "),
     ("scales.paper", {"protocol": {"rounds": 0}}, "scales.paper.protocol.rounds: input should be greater than or equal to 1, not 0"),
-    ("datasets", "mnist", "datasets: unknown key; allowed: title, about, source, task, parameter_budget, figures, choices, dataset, protocol, training, scales, models, rounds_per_job, sweeps"),
+    ("datasets", "mnist", "datasets: unknown key; allowed: title, about, source, task, parameter_budget, figures, choices, dataset, protocol, training, as_run, scales, models, rounds_per_job, sweeps"),
     ("dataset", "mnsit", "dataset: unknown 'mnsit'; allowed: fashion-mnist, kmnist, mnist"),
     ("task", "digits", "task: input should be 'pairs' or 'disc', not 'digits'"),
-    ("training.scaling", "none", "training.scaling: input should be 'training' or 'raw', not 'none'"),
+    ("training.scaling", "none", "training.scaling: input should be 'training', 'split' or 'raw', not 'none'"),
     ("models.mlp.architecture", "scratch-disc", "models.mlp.architecture: scratch-disc is for the task disc, this study's is pairs; an architecture of that task is allowed"),
     ("models.mlp.architecture", "scratch-pairs", "training.optimizer: scratch-pairs trains by its framework's own gradient descent; allowed: sgd without momentum"),
     ("task", "disc", "models.conv-resnet.architecture: conv-resnet-selu is for the task pairs, this study's is disc; an architecture of that task is allowed"),
@@ -260,13 +263,17 @@ def test_options_are_checked_against_the_architecture(tmp_path):
 
 
 def test_early_stopping_needs_validation_pairs(tmp_path):
-    file = study_with(tmp_path, "protocol.folds", None)
+    without = put(put(ONE_MODEL, "protocol", {"pairs": {"train": 1000, "test": 1000}, "rounds": 1}), "figures", [])
+    without = put(without, "scales", {})
+    file = tmp_path / "s.yaml"
+    file.write_text(yaml.safe_dump(without), encoding="utf-8")
     with pytest.raises(ConfigError, match="training.early_stopping: needs validation pairs"):
         load(file, "paper")
 
 
 def test_the_folds_figure_needs_folds(tmp_path):
-    raw = put(put(STUDY, "protocol.folds", None), "training.early_stopping", None)
+    raw = put(put(put(ONE_MODEL, "protocol.folds", None), "training.early_stopping", None), "scales", {})
+    raw = put(raw, "protocol.curves.splits", ["train", "test"])
     file = tmp_path / "s.yaml"
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
     with pytest.raises(ConfigError, match="figures: 'folds' needs protocol.folds"):
@@ -338,6 +345,7 @@ TYPOS = [
     ("models.mlp.training", {"optimizer": {"rate": 1}}),
     ("models.mlp.scales", {"quick": {"training": {"epoch": 3}}}),
     ("models.mlp.objective", {"target": {"start": 1}}),
+    ("models.mlp.as_run", {"differs": ["x"], "training": {"epoch": 3}}),
     ("sweeps.rate.axis", {}),
     ("sweeps.rate.axes", {}),
     ("sweeps.rate.training", {"batch": 1}),
@@ -377,7 +385,7 @@ def test_more_rounds_only_add_blocks():
 def test_a_partial_report_has_what_is_there(tmp_path):
     studies = load_studies(config(studies=["twin-lenet", "disc"], sweeps=True), STUDIES)
     folder, predictions = (
-        f"{tmp_path}/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}",
+        f"{tmp_path}/{{study}}/{{model}}/rounds-{{rounds}}",
         f"{tmp_path}/{{study}}.parquet",
     )
 
@@ -442,7 +450,8 @@ def test_a_model_may_have_fewer_rounds(tmp_path):
     study = load(study_with(tmp_path, "models.mlp.rounds", 3), "paper")
     assert study.blocks("mlp") == ["0-2"]
     assert study.blocks("convnet") == ["0-7"]
-    assert len(study.cells("mlp")) == 8
+    assert len(study.cells("mlp")) == 1
+    assert study.trainings("mlp", parse_rounds("0-2")) == 3 * 8
 
 
 def test_a_scale_may_change_one_model(tmp_path):
@@ -452,7 +461,7 @@ def test_a_scale_may_change_one_model(tmp_path):
     training = study.models["mlp"].training
     assert (training.epochs, training.early_stopping.patience) == (7, 2)
     assert training.optimizer.name == "adam"
-    assert study.models["convnet"].training.epochs == 50
+    assert study.models["convnet"].training.epochs == STUDY["scales"]["quick"]["training"]["epochs"]
 
 
 def test_the_published_schedule_and_phases_are_read(tmp_path):
@@ -471,6 +480,7 @@ def test_the_published_schedule_and_phases_are_read(tmp_path):
 
 def test_a_phase_needs_an_epoch_at_every_scale(tmp_path):
     raw = yaml.safe_load((STUDIES / "transfer.yaml").read_text(encoding="utf-8"))
+    raw = put(raw, "models.cnn", None)  # as run, it needs two epochs itself
     file = tmp_path / "s.yaml"
     file.write_text(yaml.safe_dump(put(raw, "scales.smoke.training.epochs", 1)), encoding="utf-8")
     with pytest.raises(
@@ -529,7 +539,7 @@ def test_yaml_bombs_and_huge_files_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"line 2: aliases such as \*a are not allowed"):
         load(file, "quick")
     file.write_text("title: " + "x" * 2_000_000)
-    with pytest.raises(ConfigError, match="larger than 1,000,000 bytes"):
+    with pytest.raises(ConfigError, match="a configuration file of at most 1,000,000 bytes is allowed"):
         load(file, "quick")
     file.write_text("[" * 5000)
     with pytest.raises(ConfigError, match="not readable|not valid YAML"):
@@ -576,7 +586,8 @@ def is_accepted_or_refused_with_one_line(file, tree, scale):
         assert len(str(error).splitlines()) == 1
     else:
         assert study.protocol.rounds >= 1
-        assert set(study.models) == set(tree["models"])
+        runs = {f"{name}-as-run" for name, model in tree["models"].items() if model.get("as_run") is not None}
+        assert set(study.models) == set(tree["models"]) | runs
         assert Study(**study.model_dump()) == study.model_copy(update={"file": ""})
 
 

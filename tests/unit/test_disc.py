@@ -147,7 +147,7 @@ MISTAKES = [
     ("training.optimizer.name", "adam", "training.optimizer: scratch-disc trains by its framework's own gradient "),
     ("training.optimizer.momentum", 0.9, "training.optimizer: scratch-disc trains by its framework's own gradient "),
     ("models.tanh.training", {"optimizer": {"name": "adam"}}, "models.tanh.training.optimizer: scratch-disc trains"),
-    ("models.tanh.training", {"scaling": "log"}, "models.tanh.training.scaling: input should be 'training' or 'raw'"),
+    ("models.tanh.training", {"scaling": "log"}, "models.tanh.training.scaling: input should be 'training', 'split' or 'raw'"),
     ("sweeps.width.axes", {"options.width": [0]}, "sweeps.width.axes.options.width"),
     ("sweeps.width.axes", {"options.width": [4, 4]}, "sweeps.width.axes.options.width"),
     ("task", None, "models.relu.architecture: scratch-disc is for the task disc, this study's is pairs"),

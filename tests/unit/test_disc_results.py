@@ -15,6 +15,8 @@ from twinbench.config.loading import load_config, load_study
 from twinbench.evaluation.aggregation import study_cells, study_metrics
 from twinbench.evaluation.metrics import metrics
 from twinbench.evaluation.predictions import predict_study
+from twinbench.evaluation.reproduction import reproduction
+from twinbench.evaluation.verdicts import Measured
 from twinbench.figures.catalog import figures
 from twinbench.figures.style import StudyResults
 from twinbench.files import read_tensors
@@ -60,7 +62,14 @@ def trained(study, folder, models, rounds=range(2), **changed):
             cell = put(cell, path, value)
         outputs.append(Outputs(**{name: folder / f"{model}-{name}" for name in ("weights", "history", "record")}))
         train_cell(
-            Cell(**cell), "all", Inputs(examples), outputs[-1], threads=1, gpu=False, code="", checkpoint=folder / "c"
+            Cell(**cell),
+            rounds,
+            Inputs([examples]),
+            outputs[-1],
+            threads=1,
+            gpu=False,
+            code="",
+            checkpoint=folder / "c",
         )
     predictions = predict_study(
         {model: study.predicted()[model] for model in models}, study.folds, images=None, examples=[examples],
@@ -147,15 +156,16 @@ def test_a_diverged_model_is_a_row_of_the_report(tmp_path):
         load_config(CONFIG).model_dump(), [study],
         {name: figure.caption for name, figure in figures().items()} | {"overview": ""}, [],
         metrics=found["metrics"], cells=found["cells"], errors=None,
+        reproduced=reproduction(Measured.of(study, found["metrics"], found["cells"])),
         template=ROOT / "src/twinbench/report/template.md.j2", output=tmp_path / "report.md",
     )  # fmt: skip
     lines = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()
     for round_ in (0, 1):
         reason = cells["reason"]["tanh", round_]
-        assert reason.startswith("training loss not finite after epoch ")
+        assert reason.startswith("weights not finite after epoch ")
         assert any("tanh" in line and f"| {round_} |" in line and reason in line for line in lines)
     (row,) = (line for line in lines if "2×128, Tanh" in line and "test error" in line)
-    assert "| test error | no result | 50.0 % |" in row
+    assert "| test error | 50.0 % | no result | no verdict (no result of ours) |" in row
     assert not any("nan" in line.split() for line in lines)
 
 

@@ -8,6 +8,7 @@ from tests.unit import studies
 from twinbench.evaluation.errors import along_diagonal, digit_errors, hardest_pairs, reported_answers
 from twinbench.evaluation.metrics import metrics
 from twinbench.evaluation.predictions import complete
+from twinbench.evaluation.statistics import mark_reported
 from twinbench.report.tables import diagonal_groups, diagonal_rows
 
 IMAGES = np.arange(20 * 196, dtype=np.float32).reshape(20, 14, 14)
@@ -53,7 +54,8 @@ def test_counts_are_those_of_a_plain_loop_over_the_reported_folds():
     answering = {"compares": {"decision": "target", "trained": ["target"]},
                  "reads": {"decision": "digits", "trained": ["digits"]}}  # fmt: skip
     predictions.append(predictions[0].assign(model="constant", fold="0"))  # a baseline answers nothing
-    answers = reported_answers(pd.concat(predictions, ignore_index=True), answering, pd.concat(tables.values()))
+    marked = mark_reported(pd.concat(tables.values()), dict.fromkeys(tables, "best"))
+    answers = reported_answers(pd.concat(predictions, ignore_index=True), answering, marked)
     counted = digit_errors(answers, list(tables))
     assert len(counted) == 200
     assert counted["pairs"].sum() == 2 * 80
@@ -154,8 +156,10 @@ def test_only_rounds_of_the_largest_set_of_models_count(pairs):
 def test_no_answers_give_empty_tables(pairs):
     truth = pairs.assign(left_digit=0, right_digit=0, target=1, fold="all").head(0)
     predictions = truth.assign(model="m", **complete({}, 0))
-    empty = pd.DataFrame(columns=["study", "model", "fold", "round", "split", "metric", "value"])
+    columns = ["study", "model", "fold", "round", "split", "metric", "value"]
+    empty = pd.DataFrame(columns=columns)
     answering = {"m": {"decision": "target", "trained": ["target"]}}
-    answers = reported_answers(predictions, answering, empty.astype({"round": int, "value": float}))
+    metrics = mark_reported(empty.astype({"round": int, "value": float}), {"m": "best"})
+    answers = reported_answers(predictions, answering, metrics)
     assert digit_errors(answers, ["m"])[["pairs", "errors"]].to_numpy().sum() == 0
     assert hardest_pairs(answers, pairs, IMAGES).empty

@@ -12,11 +12,12 @@ from sklearn.metrics import accuracy_score, log_loss
 from twinbench.architectures.catalog import architectures
 from twinbench.evaluation.metrics import metrics
 from twinbench.evaluation.predictions import complete, predict, predict_majority
-from twinbench.evaluation.statistics import Summary, reported, select_folds
+from twinbench.evaluation.statistics import Summary, mark_reported, reported
 from twinbench.files import read_tensors
 from twinbench.metric import METRICS
 from twinbench.provenance import PACKAGES
 from twinbench.report import tables
+from twinbench.spec.objectives import Stage
 from twinbench.spec.training import Inputs
 from twinbench.tasks import disc, pairs
 from twinbench.tasks.pairs import TRUTH
@@ -88,7 +89,7 @@ def test_stored_predictions_give_the_metrics_of_training(labels, digits_file):
     model = architectures()["twin-lenet"].build()
     objective = {"target": 1.0, "digits": 1.0}
     with torch.inference_mode():
-        (expected,) = evaluate_model(model, splits["test"].batches(50), objective, "digits")
+        (expected,) = evaluate_model(model.eval(), splits["test"].batches(50), Stage(objective, None), "digits")
     truth = table.loc[table["split"] == "test", TRUTH]
     answered = truth.assign(fold="all", **predict(model.eval(), splits["test"]))
     result = metrics(answered, "digits", objective, "cross-entropy")
@@ -139,10 +140,30 @@ def test_best_fold_by_validation_accuracy_then_loss():
                  ("s", "m", str(fold), 0, "test", "accuracy", test)]  # fmt: skip
     rows.append(("s", "plain", "all", 0, "test", "accuracy", 0.5))
     table = tidy(rows)
-    chosen = select_folds(table).set_index("model")["fold"]
-    assert chosen.to_dict() == {"m": "2", "plain": "all"}
-    shown = reported(table).query("split == 'test'").set_index("model")["value"]
+    marked = mark_reported(table, {"m": "best", "plain": "best"})
+    assert marked.drop(columns="reported").equals(table)
+    assert marked.loc[marked["reported"], ["model", "fold"]].drop_duplicates().to_numpy().tolist() == [
+        ["m", "2"],
+        ["plain", "all"],
+    ]
+    shown = reported(marked).query("split == 'test'").set_index("model")["value"]
     assert shown.to_dict() == {"m": 0.6, "plain": 0.5}
+
+
+def test_the_last_fold_is_reported_where_the_model_says_so():
+    values = {
+        ("m", 0, "0"): 0.9,
+        ("m", 0, "9"): 0.7,
+        ("m", 0, "10"): 0.6,
+        ("m", 1, "10"): 0.5,
+        ("n", 0, "0"): 0.8,
+        ("n", 0, "10"): 0.7,
+    }
+    table = tidy(
+        [("s", model, fold, round_, "validation", "accuracy", value) for (model, round_, fold), value in values.items()]
+    )
+    shown = reported(mark_reported(table, {"m": "last", "n": "best"})).set_index(["model", "round"])["fold"]
+    assert shown.to_dict() == {("m", 0): "10", ("m", 1): "10", ("n", 0): "0"}
 
 
 def test_fold_selection_does_not_look_at_the_test_split():
@@ -151,7 +172,8 @@ def test_fold_selection_does_not_look_at_the_test_split():
          [("0", "validation", 0.8), ("1", "validation", 0.7), ("0", "test", 0.1), ("1", "test", 0.9)]]
     )  # fmt: skip
     flipped = table.assign(value=table["value"].where(table["split"] != "test", 1 - table["value"]))
-    assert select_folds(table).equals(select_folds(flipped))
+    marks = [mark_reported(some, {"m": "best"})["reported"] for some in (table, flipped)]
+    assert marks[0].tolist() == marks[1].tolist() == [True, False, True, False]
 
 
 def test_equal_values_have_no_deviation():

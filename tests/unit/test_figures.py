@@ -12,7 +12,7 @@ import pytest
 from matplotlib.patches import StepPatch
 
 from twinbench.figures.catalog import NEEDS, figures
-from twinbench.figures.style import MODEL_COLOURS, StudyResults
+from twinbench.figures.style import MODEL_COLOURS, StudyResults, looks, published_marks
 from twinbench.spec.fields import Task
 
 EPOCHS = 6
@@ -161,12 +161,50 @@ def test_figures_without_errors_say_so(drawn):
     assert "No pair was answered wrongly." in [text.get_text() for text in figure.texts]
 
 
+def test_eighteen_models_and_their_runs_look_different():
+    models = [f"m{number}" for number in range(18)]
+    as_run = {f"{name}-as-run": name for name in models}
+    found = looks([name for model in models for name in (model, f"{model}-as-run")], as_run)
+    assert len({(look.colour, look.line) for look in found.values()}) == 36
+    assert len({(look.colour, look.mark) for look in found.values()}) == 36
+    assert all(found[run].colour == found[described].colour for run, described in as_run.items())
+    assert [name for name, look in found.items() if look.as_run] == list(as_run)
+
+
+def test_a_model_as_run_alone_has_a_look_of_its_own():
+    """In a partial report, whose model as described is missing."""
+    found = looks(["a", "b-as-run"], {"b-as-run": "b"})
+    assert found["a"].colour != found["b-as-run"].colour
+    assert found["b-as-run"].as_run
+
+
+def test_a_model_as_run_has_the_mark_of_the_published_value():
+    marks = published_marks({"a": 0.9}, ["a", "a-as-run", "b"], {"a-as-run": "a"})
+    assert marks["a"] == marks["a-as-run"] == 0.9
+    assert np.isnan(marks["b"])
+
+
+def test_the_boxes_of_models_as_run_are_dashed(drawn):
+    results = made_up(2)
+    table = pd.concat([results.metrics.assign(round=round_) for round_ in range(5)]).assign(reported=True)
+    run = StudyResults(**vars(results) | {"metrics": table, "as_run": {"m1": "m0"}, "published": {"m0": 0.7}})
+    panels, _ = drawn("rounds", run)
+    lines = {line.get_label(): line for line in panels[0].lines}
+    assert lines["published"].get_xdata().tolist() == [0.7, 0.7]
+    assert {"-", "--"} <= {line.get_linestyle() for line in panels[0].lines}
+
+
 @pytest.mark.parametrize("name", figures())
 def test_a_figure_declares_what_it_draws_from(name):
     module, declared = import_module(f"twinbench.figures.{name}"), figures()[name]
     assert " ".join(module.__doc__.split()).startswith(declared.caption[:60])
     assert declared.tables == module.TABLES
-    assert set(declared.tables) <= {field.name for field in fields(StudyResults)} - {"labels", "published", "swept"}
+    assert set(declared.tables) <= {field.name for field in fields(StudyResults)} - {
+        "labels",
+        "published",
+        "swept",
+        "as_run",
+    }
     assert declared.task == getattr(module, "TASK", None)
     assert declared.task in (None, *get_args(Task))
     assert declared.needs == getattr(module, "NEEDS", None)

@@ -35,10 +35,15 @@ def test_what_the_table_says():
         "accuracy": ("accuracy", None, True, True, False),
         "error": ("accuracy", None, True, False, True),
         "digit_error": ("digit_accuracy", "digits", True, False, True),
+        "recognition_error": ("accuracy_digits", "digits", True, False, True),
         "loss": ("loss", None, False, False, False),
         "target_loss": ("target_loss", "target", False, False, False),
         "seconds": ("train_seconds", None, False, False, False),
     }
+
+
+def test_a_pair_has_two_digits():
+    assert [metric.name for metric in METRICS.values() if metric.of_digits] == ["digit_error"]
 
 
 def test_every_column_is_measured():

@@ -207,10 +207,11 @@ def test_the_record_says_where_a_training_started(written, digits_file, labels, 
     config = load_config(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"})
     study = load_study(ROOT / "config/studies/siamese-resnets.yaml", config)[0]
     cell = put(study.cell("mnist-resnet"), "training.optimizer.lr", 1e-9)
+    cell = put(put(cell, "folds", ["all"]), "curves", {"splits": ["train", "test"]})
     cell = put(cell, "training", cell["training"] | {"epochs": 1, "early_stopping": None})
     outputs = Outputs(**{name: tmp_path / name for name in ("weights", "history", "record")})
-    inputs = Inputs(tmp_path / "pairs.parquet", digits_file, written if start == "file" else None)
-    train_cell(Cell(**cell), "all", inputs, outputs, threads=1, gpu=False, code="", checkpoint=tmp_path / "c")
+    inputs = Inputs([tmp_path / "pairs.parquet"], digits_file, written if start == "file" else None)
+    train_cell(Cell(**cell), range(1), inputs, outputs, threads=1, gpu=False, code="", checkpoint=tmp_path / "c")
     record = Record.read(outputs.record)
     assert record.initial_weights == (read_origin(written) if start == "file" else "random")
     first = read_tensors(outputs.weights)["net.layer1.0.conv1.weight"][0]

@@ -8,9 +8,9 @@ import pytest
 from twinbench.files import DataError
 from twinbench.training.record import Ended, Record
 
-ENDED = [Ended(0, "ok", "done", 3, 2, 1.5), Ended(1, "diverged", "not finite", 1, 0, 0.5)]
+ENDED = [Ended(0, "all", "ok", "done", 3, 2, 1.5), Ended(1, "3", "diverged", "not finite", 1, 0, 0.5)]
 RECORD = Record(
-    study="s", model="m", fold="all", rounds=ENDED, parameters=5, flops=10, device="cpu", threads=1, strategy="Replicas",
+    study="s", model="m", trainings=ENDED, parameters=5, flops=10, device="cpu", threads=1, strategy="Replicas",
     initial_weights="random", data_seconds=0.4, evaluate_seconds=0.2, environment={"torch": "2.9", "system": "Linux"},
 )  # fmt: skip
 
@@ -32,14 +32,13 @@ def written(tmp_path):
 def test_what_is_written_is_read(tmp_path):
     RECORD.write(tmp_path / "record.json")
     assert Record.read(tmp_path / "record.json") == RECORD
-    assert RECORD.axes == {"study": "s", "model": "m", "fold": "all"}
 
 
 def test_a_record_from_before_newer_fields(written):
     content, write = written
-    needed = ("study", "model", "fold", "rounds", "parameters")
+    needed = ("study", "model", "trainings", "parameters")
     old = Record.read(write({key: content[key] for key in needed}))
-    assert old.rounds == ENDED
+    assert old.trainings == ENDED
     assert {vars(old)[key] for key in vars(old) if key not in needed} == {None}
     rows = old.rows()
     assert rows["parameters"].tolist() == [5, 5]
@@ -51,23 +50,15 @@ def test_a_record_from_before_newer_fields(written):
 def test_fields_that_are_no_longer_known_are_left_out(written):
     content, write = written
     assert Record.read(write(content | {"host": "laptop", "axes": {"rounds": "0-1"}})) == RECORD
-    rounds = [ended | {"hours": 1} for ended in content["rounds"]]
-    assert Record.read(write(content | {"rounds": rounds})) == RECORD
-
-
-def test_a_record_without_names_is_that_of_its_path(written, tmp_path):
-    content, _ = written
-    path = tmp_path / "cells/transfer/cnn/fold-3/rounds-0-1/record.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({key: value for key, value in content.items() if key not in ("study", "model", "fold")}))
-    assert Record.read(path).axes == {"study": "transfer", "model": "cnn", "fold": "3"}
+    trainings = [ended | {"hours": 1} for ended in content["trainings"]]
+    assert Record.read(write(content | {"trainings": trainings})) == RECORD
 
 
 def test_rows_name_the_cell_and_share_the_jobs_seconds():
     rows = RECORD.rows()
     assert rows[["study", "model", "fold", "round", "status", "reason"]].to_numpy().tolist() == [
         ["s", "m", "all", 0, "ok", "done"],
-        ["s", "m", "all", 1, "diverged", "not finite"],
+        ["s", "m", "3", 1, "diverged", "not finite"],
     ]
     assert rows["train_seconds"].tolist() == [1.5, 0.5]
     assert rows["data_seconds"].tolist() == [0.2, 0.2]
@@ -83,10 +74,11 @@ DAMAGED = {
     "a number": lambda content: 3,
     "nothing": lambda content: "null",
     "no parameters": lambda content: {key: content[key] for key in content if key != "parameters"},
-    "no rounds": lambda content: {key: content[key] for key in content if key != "rounds"},
-    "rounds are a number": lambda content: content | {"rounds": 3},
-    "rounds are numbers": lambda content: content | {"rounds": [3]},
-    "a round without status": lambda content: content | {"rounds": [{"round": 0}]},
+    "no model": lambda content: {key: content[key] for key in content if key != "model"},
+    "no trainings": lambda content: {key: content[key] for key in content if key != "trainings"},
+    "trainings are a number": lambda content: content | {"trainings": 3},
+    "trainings are numbers": lambda content: content | {"trainings": [3]},
+    "a training without status": lambda content: content | {"trainings": [{"round": 0, "fold": "all"}]},
 }
 
 

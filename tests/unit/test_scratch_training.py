@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from tests.unit.made_up_replicas import objective_of, replicas_of, rings, settings, without_time
+from tests.unit.made_up_replicas import fit_once, objective_of, replicas_of, rings, settings, weights_of, without_time
 from tests.unit.scratch_nets import as_ours, dense, torch_twin
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.scratch_dense import ACTIVATIONS, ScratchModel
+from twinbench.spec.objectives import Stage
 from twinbench.spec.training import Inputs
 from twinbench.tasks import disc
 from twinbench.tasks.tensors import load_splits
-from twinbench.training.loop import fit
 from twinbench.training.objectives import answers, loss_parts, signs
 from twinbench.training.replicas import evaluate_model
 from twinbench.training.scratch import ScratchReplicas
@@ -40,7 +40,7 @@ def net_of(activation, hidden=(16, 16), dtype=torch.float64):
 
 def train(data, training, build, first=0, objective=None):
     replicas = replicas_of(ScratchReplicas, build, data, training, objective or objective_of(target=1.0), first=first)
-    return replicas, fit(replicas, list(data[0]))
+    return replicas, fit_once(replicas)
 
 
 @ACTIVATION
@@ -107,8 +107,8 @@ def test_early_stopping_restores_the_best_weights():
         assert outcome.best_epoch[r] == best + 1
         assert outcome.epochs[r] == len(losses) == min(best + 1 + 3, 25)
         restored = net_of("relu")()
-        restored.load_state_dict({name: tensor[r] for name, tensor in replicas.state().items()})
-        (score,) = evaluate_model(restored, splits["validation"].batches(70), TARGET, "target")
+        restored.load_state_dict({name: tensor[r] for name, tensor in weights_of(replicas).items()})
+        (score,) = evaluate_model(restored, splits["validation"].batches(70), Stage(TARGET, None), "target")
         assert score["loss"] == pytest.approx(min(losses), rel=1e-9)
     assert outcome.epochs.min() < 25, "no replica stopped: the test tests nothing"
 
@@ -120,20 +120,20 @@ def test_divergence_is_recorded_and_stops_only_its_replica():
     assert outcome.status == ["ok", "diverged"]
     last = int(outcome.epochs[1])
     assert outcome.epochs[0] == 30 > last
-    assert outcome.reason[1] == f"training loss not finite after epoch {last}"
+    assert outcome.reason[1] == f"weights not finite after epoch {last}"
     losses = [row["loss"] for row in outcome.history if (row["replica"], row["split"]) == (1, "train")]
     assert len(losses) == last
     assert not math.isfinite(losses[-1])
     assert all(math.isfinite(loss) for loss in losses[:-1])
     _, alone = train(data[:1], sgd(0.01, epochs=30), net_of("relu", (8, 8), torch.float32))
     assert without_time(alone) == [row for row in without_time(outcome) if row["replica"] == 0]
-    assert torch.isfinite(replicas.state()["parameter_0"][0]).all()
+    assert torch.isfinite(weights_of(replicas)["parameter_0"][0]).all()
 
 
 def test_a_replica_does_not_depend_on_the_others():
     data, build = data_of(range(2), torch.float32), net_of("relu", (8,), torch.float32)
-    together = train(data, sgd(0.01), build)[0].state()
-    alone = train(data[1:], sgd(0.01), build, first=1)[0].state()
+    together = weights_of(train(data, sgd(0.01), build)[0])
+    alone = weights_of(train(data[1:], sgd(0.01), build, first=1)[0])
     assert all(torch.equal(together[name][1], tensor[0]) for name, tensor in alone.items())
 
 
@@ -175,8 +175,10 @@ class GradientWatch(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
-        # Switching autograd off is a torch function too, and so is asking where a tensor is: neither computes anything.
-        if "set_grad_enabled" not in getattr(function, "__name__", "") and function != Tensor.is_cuda.__get__:
+        # Switching autograd off is a torch function too, and so are asking where a tensor is, and taking a parameter's
+        # tensor as it is: none of them computes anything.
+        nothing = function in (Tensor.is_cuda.__get__, Tensor.detach)
+        if "set_grad_enabled" not in getattr(function, "__name__", "") and not nothing:
             flat = [*args, *(kwargs or {}).values(), result]
             flat += [item for value in flat if isinstance(value, tuple | list) for item in value]
             self.calls += 1
@@ -193,7 +195,7 @@ def test_no_tensor_ever_requires_grad():
         ScratchReplicas, net_of("tanh", (8, 8), torch.float32), data, training, objective_of(target=1.0)
     )
     with GradientWatch() as watch:
-        fit(replicas, list(data[0]))
+        fit_once(replicas)
     assert watch.calls > 3 * 15 * 10  # three epochs of 15 steps, each of many operations
     assert watch.tracked == 0
     assert watch.enabled == 0, "autograd was on during the training"

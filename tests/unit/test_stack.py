@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.unit.made_up_replicas import CPU, assert_same, train
+from tests.unit.made_up_replicas import ADAM, CPU, assert_same, settings, train
 from twinbench.architectures.catalog import architectures
 from twinbench.architectures.twin import Twin
 from twinbench.training.replicas import LoopReplicas
@@ -102,13 +102,24 @@ class Tied(nn.Module):
 def test_what_cannot_be_stacked_is_named_and_trained_in_a_loop(build, message):
     with pytest.raises(StackError, match=message):
         stack([build(), build()])
-    assert choose(build, torch.device("cuda"), 1) is LoopReplicas
+    assert choose(build, torch.device("cuda"), settings(ADAM, batch_size=1)) is LoopReplicas
 
 
 def test_the_choice():
-    build = {name: entry.build for name, entry in architectures().items()}
-    assert choose(build["dense-twin"], CPU, 1) is StackedReplicas
-    assert choose(build["mlp-selu"], CPU, 128) is StackedReplicas
-    assert choose(build["dense-twin"], CPU, 1000) is LoopReplicas
-    assert choose(build["twin-lenet"], CPU, 128) is LoopReplicas
-    assert choose(build["twin-lenet"], torch.device("cuda"), 128) is StackedReplicas
+    def chosen(name, batch_size, device=CPU, **changes):
+        return choose(architectures()[name].build, device, settings(ADAM, batch_size=batch_size, **changes))
+
+    assert chosen("dense-twin", 1) is StackedReplicas
+    assert chosen("mlp-selu", 128) is StackedReplicas
+    assert chosen("dense-twin", 1000) is LoopReplicas
+    assert chosen("twin-lenet", 128) is LoopReplicas
+    assert chosen("twin-lenet", 128, torch.device("cuda")) is StackedReplicas
+    for option in (
+        {"chain": {"reset": []}},
+        {"passes": ["test"]},
+        {"evaluation_mode_from": 2},
+        {"tested_in_training_mode": ["validation"]},
+    ):
+        assert chosen("dense-twin", 1, **option) is LoopReplicas
+    for option in ({"shuffle": False}, {"branch": "image"}, {"scaling": "split"}):
+        assert chosen("dense-twin", 1, **option) is StackedReplicas

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from tests.unit.made_up_replicas import ADAM, assert_same, made_up, train
+from tests.unit.made_up_replicas import ADAM, assert_same, made_up, train, weights_of
 from twinbench.architectures.catalog import architectures
+from twinbench.spec.objectives import Stage
 from twinbench.spec.training import Optimizer
 from twinbench.training.checkpoint import Checkpoint
 from twinbench.training.optimizers import make_optimizer
@@ -52,7 +53,7 @@ def test_a_step_in_float32_is_the_loops(name):
     settings = {"optimizer": {"name": "sgd", "lr": 1.0, "momentum": 0.0, "decay": 1.0}, "epochs": 1, "batch_size": 8}
     build = architectures()[name].build
     trained = [
-        train(strategy, name, count=2, pairs=8, dtype=torch.float32, **settings)[0].state()
+        weights_of(train(strategy, name, count=2, pairs=8, dtype=torch.float32, **settings)[0])
         for strategy in (StackedReplicas, LoopReplicas)
     ]
     for r in range(2):
@@ -67,7 +68,7 @@ def test_a_step_in_float32_is_the_loops(name):
 def test_a_replica_does_not_depend_on_how_many_are_stacked(name):
     # In float64, to the last digit: 1e-12. Dropout draws from each replica's own seed.
     data = [made_up(r, 20, torch.float64) for r in range(5)]
-    together, few = (train(StackedReplicas, name, data=some)[0].state() for some in (data, data[:2]))
+    together, few = (weights_of(train(StackedReplicas, name, data=some)[0]) for some in (data, data[:2]))
     for key, tensor in few.items():
         torch.testing.assert_close(together[key][:2], tensor, rtol=1e-12, atol=1e-12)
 
@@ -144,7 +145,7 @@ ONE_PAIR = {"pairs": 1, "batch_size": 1, "options": {"shared": False}}
 @pytest.mark.parametrize(("name", "changes"), [*((name, {}) for name in NAMES), ("dense-twin", ONE_PAIR)])
 def test_no_step_waits_for_a_value(name, changes):
     replicas, batch = on_meta(name, **changes)
-    replicas._step_through([batch, batch], dict.fromkeys(architectures()[name].heads, 1.0))
+    replicas._step_through([batch, batch], Stage(dict.fromkeys(architectures()[name].heads, 1.0), None))
     assert all(moment.is_meta for moment in replicas.optimizer.first)
 
 
@@ -154,7 +155,7 @@ def test_a_step_that_waits_for_a_value_is_found():
         lambda _, __, heads: {head: x * float(x.detach().max()) for head, x in heads.items()}
     )
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
-        replicas._step_through([batch], {"target": 1.0})
+        replicas._step_through([batch], Stage({"target": 1.0}, None))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -163,7 +164,9 @@ def test_no_step_waits_for_a_gpu():
     split = replicas.splits["train"]
     torch.cuda.set_sync_debug_mode("error")
     try:
-        replicas._step_through([(split.inputs, split.target, split.digits)] * 2, {"target": 1.0, "digits": 1.0})
+        replicas._step_through(
+            [(split.inputs, split.target, split.digits)] * 2, Stage({"target": 1.0, "digits": 1.0}, None)
+        )
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert replicas.optimizer.counts.tolist() == [5.0] * len(

@@ -120,7 +120,7 @@ def test_settings_are_cells_that_share_pairs_and_seeds(tmp_path):
     studies = study_with(tmp_path)
     sweep = studies["dense-vs-conv.dense-batch"]
     assert sweep.cells()[1] == {
-        "study": "dense-vs-conv.dense-batch", "model": "batch_size-5", "fold": "all", "rounds": "0-4",
+        "study": "dense-vs-conv.dense-batch", "model": "batch_size-5", "rounds": "0-4",
     }  # fmt: skip
     assert len(sweep.cells()) == 5
     assert sweep.draw(IMAGES)["counts"] == {"train": 500, "validation": 500, "test": 500}
@@ -284,32 +284,37 @@ def test_a_mutated_sweep_is_accepted_or_refused_with_one_line(tmp_path_factory, 
         assert len(sweep.models) == np.prod([len(axis.values) for axis in sweep.swept.axes])
 
 
-# Every sweep of sections 4 and 5 of the reports' specification, by what it varies.
+# Every sweep of reports 4 and 5, by what it varies, and whether the report names a best value.
 @pytest.mark.parametrize(
-    ("study", "sweep", "base", "axes"),
+    ("study", "sweep", "base", "axes", "named"),
     [
         (
             "dense-vs-conv",
             "dense-rate",
             "dense-shared-auxiliary",
             ["training.optimizer.lr", "training.optimizer.decay"],
+            True,
         ),
-        ("dense-vs-conv", "dense-batch", "dense-shared-auxiliary", ["training.batch_size"]),
-        ("dense-vs-conv", "dense-width", "dense-shared-auxiliary", ["options.width"]),
-        ("dense-vs-conv", "dense-depth", "dense-shared-auxiliary", ["options.layers"]),
-        ("dense-vs-conv", "conv-width", "conv-shared-auxiliary", ["options.width"]),
-        ("dense-vs-conv", "conv-depth", "conv-shared-auxiliary", ["options.layers"]),
-        ("dense-vs-conv", "conv-batch", "conv-shared-auxiliary", ["training.batch_size"]),
-        ("dense-vs-conv", "conv-channels", "conv-shared-auxiliary", ["options.channels"]),
-        ("twin-lenet", "rate", "shared-auxiliary", ["training.optimizer.lr"]),
-        ("twin-lenet", "batch", "shared-auxiliary", ["training.batch_size"]),
-        ("twin-lenet", "activation", "shared-auxiliary", ["options.activation"]),
+        ("dense-vs-conv", "dense-batch", "dense-shared-auxiliary", ["training.batch_size"], True),
+        ("dense-vs-conv", "dense-width", "dense-shared-auxiliary", ["options.width"], False),
+        ("dense-vs-conv", "dense-depth", "dense-shared-auxiliary", ["options.layers"], False),
+        ("dense-vs-conv", "dense-dropout", "dense-shared-auxiliary", ["options.dropout"], False),
+        ("dense-vs-conv", "dense-shape", "dense-shared-auxiliary", ["options.layers"], False),
+        ("dense-vs-conv", "conv-kernel", "conv-shared-auxiliary", ["options.kernel"], False),
+        ("dense-vs-conv", "conv-width", "conv-shared-auxiliary", ["options.width"], False),
+        ("dense-vs-conv", "conv-depth", "conv-shared-auxiliary", ["options.layers"], True),
+        ("dense-vs-conv", "conv-batch", "conv-shared-auxiliary", ["training.batch_size"], True),
+        ("dense-vs-conv", "conv-channels", "conv-shared-auxiliary", ["options.channels"], False),
+        ("twin-lenet", "rate", "shared-auxiliary", ["training.optimizer.lr"], True),
+        ("twin-lenet", "batch", "shared-auxiliary", ["training.batch_size"], True),
+        ("twin-lenet", "activation", "shared-auxiliary", ["options.activation"], True),
     ],
 )
-def test_every_sweep_of_the_reports_is_there(study, sweep, base, axes):
+def test_every_sweep_of_the_reports_is_there(study, sweep, base, axes, named):
     found = shipped(study)[f"{study}.{sweep}"]
     assert (found.swept.base, [axis.path for axis in found.swept.axes]) == (base, axes)
-    assert found.swept.claimed, "the report's own conclusion is beside ours"
+    assert bool(found.swept.claimed) == named
+    assert found.swept.conclusion, "the report's own words are beside ours"
     assert found.protocol.rounds >= 5
 
 

@@ -8,15 +8,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tests.unit.made_up_replicas import CPU, objective_of, replicas_of
+from tests.unit.made_up_replicas import CPU, fit_once, objective_of, replicas_of, weights_of
 from twinbench.architectures.catalog import architectures
 from twinbench.files import read_tensors
 from twinbench.seeds import derive_seed
+from twinbench.spec.objectives import Stage
 from twinbench.spec.training import Cell, Inputs, Training
 from twinbench.tasks import pairs
 from twinbench.tasks.tensors import Split, load_splits
 from twinbench.training.cell import _seeds
-from twinbench.training.loop import EarlyStopping, fit
+from twinbench.training.loop import EarlyStopping
 from twinbench.training.replicas import LoopReplicas, evaluate_model
 from twinbench.training.stacked.replicas import StackedReplicas
 
@@ -45,7 +46,7 @@ def replicas(data, build=None, training=None, objective=OBJECTIVE, decision="tar
 
 def run(data, **options):
     trained = replicas(data, **options)
-    return trained, fit(trained, list(data[0]))
+    return trained, fit_once(trained)
 
 
 @pytest.mark.parametrize(
@@ -86,17 +87,17 @@ def test_training_is_the_textbook_loop(data, settings, reference, strategy):
     for name, expected in model.state_dict().items():
         # The digit losses are averaged in another order. The bias before a batch norm has gradient 0 but for rounding,
         # about 1e-17, which Adam divides by its epsilon of 1e-8 and takes twelve times: 1e-8, times lr.
-        torch.testing.assert_close(trained.state()[name][0], expected, atol=1e-7, rtol=1e-7)
+        torch.testing.assert_close(weights_of(trained)[name][0], expected, atol=1e-7, rtol=1e-7)
 
 
 def test_same_seed_same_weights(data, strategy):
-    first, second = run(data, strategy=strategy)[0].state(), run(data, strategy=strategy)[0].state()
+    first, second = (weights_of(run(data, strategy=strategy)[0]) for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_replica_does_not_depend_on_the_others(data):
-    together = run(data)[0].state()
-    alone = run(data[1:2], first=1)[0].state()
+    together = weights_of(run(data)[0])
+    alone = weights_of(run(data[1:2], first=1)[0])
     assert all(torch.equal(together[name][1], alone[name][0]) for name in alone)
 
 
@@ -151,8 +152,8 @@ def test_early_stopping_restores_the_best_weights(data, strategy):
         assert outcome.best_epoch[r] == best + 1
         assert outcome.epochs[r] == min(best + 1 + 3, 25)
         restored = architectures()["twin-lenet"].build()
-        restored.load_state_dict({name: tensor[r] for name, tensor in trained.state().items()})
-        (score,) = evaluate_model(restored, data[r]["validation"].batches(50), OBJECTIVE, "target")
+        restored.load_state_dict({name: tensor[r] for name, tensor in weights_of(trained).items()})
+        (score,) = evaluate_model(restored.eval(), data[r]["validation"].batches(50), Stage(OBJECTIVE, None), "target")
         assert score["loss"] == pytest.approx(min(of_replica), rel=1e-5)
     assert outcome.epochs.min() < 25, "no replica stopped: the test tests nothing"
 
@@ -213,11 +214,20 @@ def test_divergence_is_recorded_and_stops_only_its_replica(data, strategy):
     assert "epoch 1" in outcome.reason[1]
 
 
+def test_finite_weights_without_a_finite_loss_have_diverged(data, strategy):
+    """One step of a huge size: no epoch follows it in which the weights would become NaN."""
+    once = {"epochs": 1, "batch_size": 100, "optimizer": {"name": "sgd", "lr": 1e30}}
+    trained, outcome = run(data[:2], strategy=strategy, training=once, objective={"target": 1.0, "digits": 0.0})
+    assert all(tensor.isfinite().all() for tensor in weights_of(trained).values())
+    assert outcome.status == ["diverged"] * 2
+    assert outcome.reason == ["training loss not finite after epoch 1"] * 2
+
+
 def test_weights_in_channels_last_are_saved_in_the_default_layout(data, tmp_path):
-    trained = replicas(data[:2], architectures()["conv-twin"].build)
+    trained, _ = run(data[:2], build=architectures()["conv-twin"].build, training={"epochs": 1})
     (first, large) = (layer.weight for layer in trained.models[0].modules() if isinstance(layer, nn.Conv2d))
     assert (first.is_contiguous(), large.is_contiguous()) == (True, False)
-    save_file(trained.state(), tmp_path / "weights.safetensors")
+    save_file(weights_of(trained), tmp_path / "weights.safetensors")
     (name,) = (name for name, weight in trained.models[1].named_parameters() if weight.shape == large.shape)
     assert torch.equal(load_file(tmp_path / "weights.safetensors")[name][0], large)
 
@@ -225,6 +235,7 @@ def test_weights_in_channels_last_are_saved_in_the_default_layout(data, tmp_path
 def seeds(study="s", fold="0", round_=0, **changes):
     task = changes.pop("task", "pairs")
     cell = {"study": study, "model": "m", "seed": 1, "fixed_data": False, "parameter_budget": None, "options": {}}
+    cell |= {"folds": ["0", "1"], "whole_rounds": None, "curves": {}}
     cell |= {"inputs": {"task": task, "scaling": "training"}, "architecture": "twin-lenet", "decision": "target"}
     return _seeds(Cell(**cell | {"objective": {"target": 1.0}, "training": TRAINING} | changes), fold, round_)
 

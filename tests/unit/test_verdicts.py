@@ -7,13 +7,13 @@ import pytest
 from scipy import stats
 
 from tests.unit import studies
+from twinbench.evaluation.statistics import mark_reported
 from twinbench.evaluation.verdicts import Measured
 from twinbench.metric import METRICS
-from twinbench.report import tables
 from twinbench.spec.model import PublishedValue
 
 ROUNDS = [0.92, 0.91, 0.90, 0.89, 0.88, 0.87]  # mean 0.895, std 0.0187
-PUBLISHED = {"metric": "accuracy", "split": "test", "value": 0.9, "std": None, "n": 1, "evidence": None}
+PUBLISHED = {"metric": "accuracy", "split": "test", "value": 0.9, "std": None, "n": 1}
 
 
 def published(**changes):
@@ -31,12 +31,13 @@ def study(values=(), parameters=None, smaller=False, **changes):
 
 def rows(values, metric="accuracy", split="test", fold="all", **axes):
     frame = pd.DataFrame({"value": values, "round": range(len(values))})
-    return frame.assign(study="s", model="m", fold=fold, split=split, metric=metric, **axes)
+    return frame.assign(study="s", model="m", fold=fold, split=split, metric=metric, reported=True, **axes)
 
 
 def measured(values, metric="accuracy", split="test", of=None, **changes):
     cells = pd.DataFrame({"model": "m", "status": "ok", "round": range(len(values)), "train_seconds": values})
-    return Measured(of or study(**changes), rows(values, metric, split), cells.assign(parameters=3))
+    metrics = mark_reported(rows(values, metric, split), {"m": "best"})
+    return Measured(of or study(**changes), metrics, cells.assign(parameters=3))
 
 
 def word(results, **changes):
@@ -67,7 +68,7 @@ def test_what_does_not_compare_says_why():
         "one set of pairs": measured(ROUNDS, "loss", fixed_data=True).judge("m", published(metric="loss")),
     }
     for reason, verdict in reasons.items():
-        assert (verdict.word, verdict.reason) == ("not comparable", reason)
+        assert (verdict.word, verdict.reason) == ("no verdict", reason)
         assert all(math.isnan(end) for end in verdict.interval)
 
 
@@ -77,18 +78,39 @@ def test_shared_pairs_add_the_sampling_noise_of_both_test_sets():
     assert (low, high) == pytest.approx(stats.t.interval(0.95, 5, loc=0.895, scale=math.sqrt(variance)))
 
 
-def test_one_round_is_judged_by_the_spread_of_its_folds():
-    validation = {str(fold): 0.5 + fold / 10 for fold in range(5)}  # fold 4 is selected
-    test = dict(zip(validation, [0.78, 0.80, 0.81, 0.79, 0.82], strict=True))
-    metrics = pd.concat(
-        [rows([value], split=split, fold=fold) for split, values in (("validation", validation), ("test", test)) for fold, value in values.items()]
-    )  # fmt: skip
-    results = Measured(study(folds=5), metrics, pd.DataFrame())
-    assert results.values("m", "accuracy", "test").tolist() == [0.82]
-    assert results.values("m", "accuracy", "validation").tolist() == list(validation.values())
-    low, high = results.judge("m", published()).interval
-    variance = pd.Series(test).var(ddof=1) * 2 + 2 * 0.82 * 0.18 / 500
-    assert (low, high) == pytest.approx(stats.t.interval(0.95, 4, loc=0.82, scale=math.sqrt(variance)))
+@pytest.mark.parametrize(("rounds", "expected"), [(1, "no verdict"), (4, "no verdict"), (5, "reproduced")])
+def test_a_verdict_needs_five_rounds_however_many_folds_they_have(rounds, expected):
+    metrics = pd.concat([rows(ROUNDS[:rounds], split="validation", fold=str(fold)) for fold in range(8)])
+    results = Measured(study(folds=8), metrics, pd.DataFrame())
+    assert results.summary("m", "accuracy", "validation").n == 8 * rounds
+    assert word(results, split="validation") == expected
+
+
+def test_validation_values_come_from_rounds_that_train_every_fold():
+    whole = rows(ROUNDS, split="validation", fold="0"), rows(ROUNDS[:2], split="validation", fold="1")
+    models = {"m": studies.model("M", whole_rounds=2, reported_fold="last")}
+    of = studies.made_up(models, {"pairs": {"train": 800, "test": 500}, "folds": 2})
+    found = Measured(of, pd.concat(whole), pd.DataFrame())
+    assert sorted(found.rounds("m", "accuracy", "validation")["round"]) == [0, 0, 1, 1]
+
+
+def test_the_half_width_is_that_of_the_whole_interval():
+    """Of 5 rounds of mean 0.968 and std 0.0258: t(4) = 2.776 times std times √(1 + 1/5) is 0.0786; the cut end is 1."""
+    verdict = measured([0.95, 0.99, 0.96, 1.0, 0.94]).judge("m", published())
+    assert verdict.interval[1] == 1
+    assert verdict.half_width == pytest.approx(0.0787, abs=2e-4)
+
+
+def test_a_share_of_pairs_has_half_the_digits():
+    """The comparison of two digits is right or wrong once per pair, a digit twice."""
+    noise = {}
+    for metric, column in (("recognition_error", "accuracy_digits"), ("digit_error", "digit_accuracy")):
+        low, high = (
+            measured([0.9] * 5, column, fixed_data=True).judge("m", published(metric=metric, value=0.1)).interval
+        )
+        noise[metric] = ((high - low) / 2 / stats.t.ppf(0.975, 4)) ** 2
+    assert noise["recognition_error"] == pytest.approx(2 * 0.09 / 500)
+    assert noise["digit_error"] == pytest.approx(2 * 0.09 / 1000)
 
 
 def test_the_interval_of_a_share_ends_at_all_pairs():
@@ -101,30 +123,3 @@ def test_the_interval_of_a_share_ends_at_all_pairs():
 
 def test_the_interval_of_a_loss_ends_at_0_alone():
     assert METRICS["loss"].possible((-0.1, 1.3)) == (0, 1.3)
-
-
-def test_the_table_names_verdict_reason_and_difference():
-    with_value = study([published()], parameters=3)
-    (row,) = tables.published_rows(measured(ROUNDS, of=with_value), main=True)
-    assert row == [
-        "M",
-        "3 (as published)",
-        "test accuracy",
-        "89.5 ± 1.9 % (n = 6)",
-        "90.0 %",
-        "−0.5 points",
-        "reproduced",
-    ]
-    (row,) = tables.published_rows(measured(ROUNDS[:3], of=with_value), main=True)
-    assert row[-1] == "not comparable (too few rounds)"
-    (row,) = tables.published_rows(measured(ROUNDS, of=study(parameters=3)), main=True)
-    assert row[2:] == ["test accuracy", "89.5 ± 1.9 % (n = 6)", "not published", "", "–"]
-
-
-def test_a_difference_is_explained_in_a_sentence():
-    explained = published(value=0.85, n=32, evidence="its training accuracy is higher too")
-    (line,) = tables.difference_lines(measured(ROUNDS, of=study([explained, published()])))
-    assert (
-        line
-        == "M, test accuracy: ours is higher, expected between 87.4 % and 91.6 %; its training accuracy is higher too"
-    )

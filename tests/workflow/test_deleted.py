@@ -8,11 +8,11 @@ import pytest
 
 from tests.conftest import ROOT, Project
 from twinbench.config.loading import load_config, load_studies
-from twinbench.tasks.tables import parse_rounds
+from twinbench.spec.rounds import parse_rounds
 
 PAGE = (ROOT / "results/README.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([^`]+)` \| (\w+) \|", PAGE, re.MULTILINE)
-CELL = "cells/twin-lenet/plain/fold-all/rounds-0-1"
+CELL = "cells/twin-lenet/plain/rounds-0-1"
 # A file of each kind, and the jobs that bring it back with what is made of it.
 RESULTS = [
     "report.md",
@@ -21,6 +21,7 @@ RESULTS = [
     "cells.parquet",
     "history.parquet",
     "errors.parquet",
+    "reproduction.parquet",
     "figures/overview.png",
     "figures/disc.width/sweep_line.png",
     "studies/twin-lenet.rate/metrics.parquet",
@@ -90,7 +91,8 @@ def test_the_page_says_how_much_the_weights_take():
     size = 0
     for study in load_studies(load_config(raw | {"studies": names}), ROOT / "config/studies").values():
         for cell in study.cells():
-            size += 4 * study.architecture(cell["model"]).parameters * len(parse_rounds(cell["rounds"]))
+            trainings = study.trainings(cell["model"], parse_rounds(cell["rounds"]))
+            size += 4 * study.architecture(cell["model"]).parameters * trainings
     assert f"about {size / 1e9:.0f} GB at paper scale" in PAGE
 
 
@@ -104,7 +106,7 @@ def test_a_deleted_result_comes_back(smoke, tmp_path):
         # of the sweep both; rate, disc, twin-lenet and both; siamese-resnets, and twin-lenet, whose metrics are new
         "evaluate": 1, "aggregate": 4, "errors": 2,
         # siamese-resnets' digit_pairs and hardest, twin-lenet's four, disc's but disc_points, three sweeps
-        "figure": 2 + 4 + 1 + 3, "collect": 4, "overview": 1, "report": 1, "archive": 1,
+        "figure": 2 + 4 + 1 + 3, "collect": 1, "overview": 1, "report": 1, "archive": 1,
     }  # fmt: skip
 
 
@@ -112,10 +114,11 @@ def test_a_deleted_result_comes_back(smoke, tmp_path):
     ("name", "expected"),
     [
         ("report.md", {"report": 1, "archive": 1}),
+        ("reproduction.parquet", {"report": 1, "archive": 1}),
         ("twinbench-smoke.zip", {"archive": 1}),
-        ("history.parquet", {"collect": 1, "archive": 1}),
-        ("studies/siamese-resnets/hardest.parquet", {"errors": 1, "collect": 1, "figure": 2, "report": 1, "archive": 1}),
-        ("predictions/disc.parquet", {"evaluate": 1, "aggregate": 1, "figure": 2, "collect": 3, "overview": 1, "report": 1, "archive": 1}),
+        ("history.parquet", {"collect": 1, "overview": 1, "report": 1, "archive": 1}),
+        ("studies/siamese-resnets/hardest.parquet", {"errors": 1, "collect": 1, "figure": 2, "overview": 1, "report": 1, "archive": 1}),
+        ("predictions/disc.parquet", {"evaluate": 1, "aggregate": 1, "figure": 2, "collect": 1, "overview": 1, "report": 1, "archive": 1}),
     ],
 )  # fmt: skip
 def test_what_is_made_anew_with_a_deleted_result(smoke, tmp_path, name, expected):
@@ -156,7 +159,7 @@ def test_what_comes_back_is_what_was_there(smoke, tmp_path):
 
 
 def test_a_partial_report_trains_nothing_without_weights(smoke, tmp_path):
-    weights = [f"cells/twin-lenet/{model}/fold-all/rounds-0-1/weights.safetensors" for model in ("plain", "shared")]
+    weights = [f"cells/twin-lenet/{model}/rounds-0-1/weights.safetensors" for model in ("plain", "shared")]
     with without(smoke, [f"{CELL}/record.json", *weights], tmp_path / "kept"):
         planned = smoke.planned("--rerun-triggers", "mtime", "input", partial=True)
     assert "train" not in planned

@@ -75,7 +75,7 @@ def test_a_killed_workflow_is_finished_by_the_same_command(finished, smoke):
 
 
 def test_a_second_run_beside_a_living_one_is_refused(finished):
-    (finished.folder / "results/smoke/cells/twin-lenet/plain/fold-all/rounds-0-1/record.json").unlink()
+    (finished.folder / "results/smoke/cells/twin-lenet/plain/rounds-0-1/record.json").unlink()
     first = finished.report(**TWIN)
     wait_for(lambda: list((finished.folder / ".snakemake/locks").glob("*")))
     second = finished.report(**TWIN)
@@ -92,7 +92,7 @@ def test_a_second_run_beside_a_living_one_is_refused(finished):
 )
 def test_a_signal_ends_the_jobs_too(finished, ending, said):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and their children
-    (finished.folder / "results/smoke/cells/twin-lenet/plain/fold-all/rounds-0-1/record.json").unlink()
+    (finished.folder / "results/smoke/cells/twin-lenet/plain/rounds-0-1/record.json").unlink()
     run = finished.report(**TWIN)
     wait_for(lambda: processes_in(finished, ".snakemake/scripts"))
     os.kill(run.pid, ending)
@@ -105,7 +105,7 @@ def test_a_signal_ends_the_jobs_too(finished, ending, said):
     assert finished.planned(**TWIN) == {}
 
 
-CELL = "cells/twin-lenet/plain/fold-all/rounds-0-1"
+CELL = "cells/twin-lenet/plain/rounds-0-1"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_file_damaged_between_runs_is_named_and_its_reader_fails(finished, vic
 
 
 def test_weights_with_nan_are_refused(finished):
-    path = finished.folder / "results/smoke/cells/twin-lenet/plain/fold-all/rounds-0-1/weights.safetensors"
+    path = finished.folder / "results/smoke/cells/twin-lenet/plain/rounds-0-1/weights.safetensors"
     tensors = load_file(path)
     name = sorted(tensors)[0]
     tensors[name][1].flatten()[0] = float("nan")
@@ -141,7 +141,7 @@ def test_weights_with_nan_are_refused(finished):
     save_file(tensors, path, names)
     result = finished.snakemake("results/smoke/predictions/twin-lenet.parquet", "--cores", "1", **TWIN)
     assert result.returncode != 0
-    assert f"tensor {name} of round 1 is not finite" in result.stderr
+    assert f"tensor {name} of round 1, fold all is not finite" in result.stderr
 
 
 def test_a_full_disk_fails_loudly_and_leaves_nothing_half_written(finished):
@@ -173,16 +173,16 @@ def test_a_failing_job_stops_only_what_needs_it_and_a_partial_report_says_what_i
     )
     result = finished.snakemake("--cores", "2", **OTHERS)
     assert result.returncode != 0
-    log = finished.folder / "results/smoke/logs/train/siamese-resnets/siamese-targets/fold-0/rounds-0-1.log"
+    log = finished.folder / "results/smoke/logs/train/siamese-resnets/siamese-targets/rounds-0-1.log"
     assert "MemoryError: no luck today" in log.read_text(encoding="utf-8")
     assert "MemoryError: no luck today" in result.stderr, "the terminal shows the failed job's log"
     done = finished.folder / "results/smoke/cells/siamese-resnets"
-    assert len(list(done.glob("mlp/fold-*/*/record.json"))) == 2, "the other jobs went on"
+    assert len(list(done.glob("mlp/*/record.json"))) == 1, "the other jobs went on"
 
     # Of disc nothing is there, and a record is of before: it lacks fields, and has one that nobody knows.
     for path in (finished.folder / "results/smoke/cells/disc").rglob("record.json"):
         path.unlink()
-    (path,) = done.glob("mlp/fold-0/*/record.json")
+    (path,) = done.glob("mlp/*/record.json")
     record = json.loads(path.read_text(encoding="utf-8"))
     for name in OPTIONAL:
         del record[name]
@@ -193,10 +193,10 @@ def test_a_failing_job_stops_only_what_needs_it_and_a_partial_report_says_what_i
     assert "rule train" not in partial.stderr
     report = (finished.folder / "results/smoke/report.md").read_text(encoding="utf-8")
     assert "**Partial: 5 training jobs are missing.**" in report
-    assert "model `siamese-targets`, fold 0, rounds 0-1" in report
+    assert "model `siamese-targets`, rounds 0-1" in report
     assert report.count("MemoryError: no luck today") == 2
-    assert "- `disc`, model `tanh`, fold all, rounds 0-1. The end of its log" in report
+    assert "- `disc`, model `tanh`, rounds 0-1. The end of its log" in report
     assert "\n## disc\n" not in report
-    assert re.search(r"\| not recorded \| .* \| 2 \|\n", report), "the two rounds of the old record"
+    assert re.search(r"\| not recorded \| .* \| 4 \|\n", report), "the two rounds and two folds of the old record"
     assert "ConvSiameseNetClasses" in report
     assert "ConvSiameseNetTargets" not in report.split("## Provenance")[0].replace("### Where the source is silent", "")

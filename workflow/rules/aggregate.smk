@@ -43,17 +43,16 @@ rule errors:
         "../scripts/errors.py"
 
 
+# Each table of all studies; that of the errors, only of studies whose task is pairs.
 rule collect:
     input:
-        collected,
+        **{table: expand(STUDY_TABLE, study=TABLES[table], table=table) for table in COLLECTED},
     output:
-        TABLE,
+        **{table: TABLE.format(table=table) for table in COLLECTED},
     log:
-        f"{LOGS}/collect/{{table}}.log",
+        f"{LOGS}/collect.log",
     benchmark:
-        f"{BENCHMARKS}/collect/{{table}}.tsv"
-    wildcard_constraints:
-        table="metrics|cells|history|errors",
+        f"{BENCHMARKS}/collect.tsv"
     conda:
         "../envs/twinbench.yaml"
     params:

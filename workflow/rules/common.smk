@@ -11,6 +11,7 @@ from twinbench.data.dataset import datasets
 from twinbench.figures.catalog import captions, check_figures, figures
 from twinbench.files import ConfigError
 from twinbench.fingerprint import digest
+from twinbench.spec.rounds import parse_rounds
 
 try:
     CONFIG = load_config(config)
@@ -29,14 +30,14 @@ SCRIPTS = Path(workflow.current_basedir).parent / "scripts"
 IMAGES = f"results/images/{DATASET.name}.safetensors"  # the same for every scale
 PRETRAINED = "results/pretrained/{name}.safetensors"  # the same for every scale, too
 EXAMPLES = f"{RESULTS}/examples/{{study}}/rounds-{{rounds}}.parquet"
-CELL = f"{RESULTS}/cells/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}"
+CELL = f"{RESULTS}/cells/{{study}}/{{model}}/rounds-{{rounds}}"
 PREDICTIONS = f"{RESULTS}/predictions/{{study}}.parquet"
 STUDY_TABLE = f"{RESULTS}/studies/{{study}}/{{table}}.parquet"
 TABLE = f"{RESULTS}/{{table}}.parquet"
 FIGURE = f"{RESULTS}/figures/{{study}}/{{figure}}.png"
 OVERVIEW = f"{RESULTS}/figures/overview.png"
 LOGS = f"{RESULTS}/logs"
-TRAIN_LOG = f"{LOGS}/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.log"
+TRAIN_LOG = f"{LOGS}/train/{{study}}/{{model}}/rounds-{{rounds}}.log"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 TORCH = version("torch")
 
@@ -49,6 +50,7 @@ if CONFIG.partial:
 OF_PAIRS = [name for name, study in STUDIES.items() if study.task == "pairs" and not study.swept]
 # The tables that a study has, and the studies that have them.
 TABLES = dict.fromkeys(["metrics", "cells", "history"], list(STUDIES)) | dict.fromkeys(["errors", "hardest"], OF_PAIRS)
+COLLECTED = [table for table in ("metrics", "cells", "history", "errors") if TABLES[table]]
 
 
 def any_of(names):
@@ -60,7 +62,6 @@ def any_of(names):
 wildcard_constraints:
     study=any_of(STUDIES),
     model=any_of(model for study in STUDIES.values() for model in study.models),
-    fold=r"all|\d+",
     rounds=r"\d+-\d+",
     figure=any_of(figures()),
 
@@ -100,9 +101,11 @@ def examples_of_study(wildcards):
     return expand(EXAMPLES, study=wildcards.study, rounds=study_of(wildcards).blocks())
 
 
-def collected(wildcards):
-    """Input function: the wildcards' table of every study that has it."""
-    return expand(STUDY_TABLE, study=TABLES[wildcards.table], table=wildcards.table)
+def examples_of_cell(wildcards):
+    """Input function: the examples of the blocks that the wildcards' rounds lie in."""
+    wanted = set(parse_rounds(wildcards.rounds))
+    blocks = [block for block in study_of(wildcards).blocks() if not wanted.isdisjoint(parse_rounds(block))]
+    return expand(EXAMPLES, study=wildcards.study, rounds=blocks)
 
 
 def of_study(name, *names):
@@ -139,13 +142,13 @@ def cell_gpus(wildcards):
 
 
 def cell_memory(wildcards):
-    """MB of a cell: torch and the data, and 9 float32 per parameter and round, which matter for large models only.
+    """MB of a cell: torch and the data, and 9 float32 per parameter and training, which matter for large models only.
 
     They are weights, best weights, gradient and two moments, and all but the gradient again in a checkpoint.
     """
-    first, last = map(int, wildcards.rounds.split("-"))
-    parameters = study_of(wildcards).parameters(wildcards.model)
-    return 1500 + int(round((last - first + 1) * 9 * 4 * parameters / 1e6, -2))
+    study, model = study_of(wildcards), wildcards.model
+    trainings = study.trainings(model, parse_rounds(wildcards.rounds))
+    return 1500 + int(round(trainings * 9 * 4 * study.parameters(model) / 1e6, -2))
 
 
 def figure_tables(wildcards):

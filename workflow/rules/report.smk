@@ -10,7 +10,8 @@ rule report:
         figures=[FIGURE.format(study=study.name, figure=name) for study in STUDIES.values() for name in study.figures],
         template="src/twinbench/report/template.md.j2",
     output:
-        f"{RESULTS}/report.md",
+        report=f"{RESULTS}/report.md",
+        reproduction=f"{RESULTS}/reproduction.parquet",
     log:
         f"{LOGS}/report.log",
     benchmark:

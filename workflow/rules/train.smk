@@ -1,10 +1,10 @@
-# One cell per job: a model of a study, on one fold, for a block of rounds.
+# One cell per job: a model of a study, on all folds, for a block of rounds.
 
 
 rule train:
     input:
         images=images_of,
-        examples=EXAMPLES,
+        examples=examples_of_cell,
         pretrained=cell_pretrained,
     output:
         weights=f"{CELL}/weights.safetensors",
@@ -13,7 +13,7 @@ rule train:
     log:
         TRAIN_LOG,
     benchmark:
-        f"{BENCHMARKS}/train/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.tsv"
+        f"{BENCHMARKS}/train/{{study}}/{{model}}/rounds-{{rounds}}.tsv"
     conda:
         "../envs/twinbench.yaml"
     threads: 1
@@ -24,6 +24,6 @@ rule train:
     params:
         cell=of_study("cell", "model"),
         code=model_code("train.py"),
-        checkpoint=f"{RESULTS}/checkpoints/{{study}}/{{model}}/fold-{{fold}}/rounds-{{rounds}}.safetensors",
+        checkpoint=f"{RESULTS}/checkpoints/{{study}}/{{model}}/rounds-{{rounds}}.safetensors",
     script:
         "../scripts/train.py"

@@ -2,8 +2,8 @@ from pathlib import Path
 
 from twinbench import joblog
 from twinbench.files import whole
+from twinbench.spec.rounds import parse_rounds
 from twinbench.tasks import draw
-from twinbench.tasks.tables import parse_rounds
 
 joblog.start(snakemake.log[0])
 images = Path(snakemake.input.images) if snakemake.input.images else None

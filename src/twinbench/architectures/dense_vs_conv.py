@@ -89,8 +89,8 @@ class ConvTwin(Compared):
         kernel: height and width of both convolutions, padded so that maps keep their size.
         width: of the hidden dense layers.
         layers: dense layers of a branch, the last of 10 units.
-        activation_between: which branches have ReLU between their dense layers: none, as the report's text has it; the
-            second of separate branches alone, as in the authors' unshared model; or both.
+        activation_between: which branches have ReLU between their dense layers: ``none``, as in the authors' code;
+            ``second``, the second of two separate branches alone, as in the authors' unshared model; or ``both``.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ def register(
 ) -> Callable[[type[nn.Module]], type[nn.Module]]:  # fmt: skip
     """Class decorator: make an ``nn.Module`` an architecture that a study can name.
 
-    The module's ``forward`` takes standardised pairs (B, 2, 14, 14) and returns `Heads`. Its ``__init__``, its own or
+    The module's ``forward`` takes scaled pairs (B, 2, 14, 14) and returns `Heads`. Its ``__init__``, its own or
     that of a class above it in the file, takes only options with defaults, annotated ``bool``, ``int``, ``float``,
     ``str``, ``Literal[...]`` or a list of those. The arguments must be literals: planning reads them from the source
     (`catalog`), without importing torch.

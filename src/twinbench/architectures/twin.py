@@ -29,9 +29,12 @@ class Twin(nn.Module):
 
     Args:
         branch: makes a module from images (n, 1, 14, 14) to features (n, F); called once when shared, else twice.
-        shared: whether both images go through the same weights. They then go through as one batch of 2B, so that a
-            batch norm in the branch normalises over both sides together.
+        shared: whether both images go through the same weights.
     """
+
+    # Whether both images go through a shared branch as one batch of 2B, so that a batch norm in the branch normalises
+    # over both sides together; otherwise the branch is called for the left images, then for the right ones.
+    joint = True
 
     def __init__(self, branch: Callable[[], nn.Module], shared: bool):
         super().__init__()
@@ -39,7 +42,16 @@ class Twin(nn.Module):
 
     def forward(self, pairs: Tensor) -> Tensor:
         """Take pairs (B, 2, 14, 14), return features (B, 2, F)."""
-        if len(self.branches) == 1:
+        if len(self.branches) == 1 and self.joint:
             (branch,) = self.branches
             return branch(pairs.flatten(0, 1).unsqueeze(1)).unflatten(0, (-1, 2))
-        return torch.stack([branch(pairs[:, side, None]) for side, branch in enumerate(self.branches)], dim=1)
+        first, last = self.branches[0], self.branches[-1]
+        return torch.stack([first(pairs[:, 0, None]), last(pairs[:, 1, None])], dim=1)
+
+
+def call_branches(model: nn.Module, per_image: bool) -> nn.Module:
+    """Make a model call its shared branches once per image, or once for both images of a pair; return the model."""
+    for module in model.modules():
+        if isinstance(module, Twin):
+            module.joint = not per_image
+    return model

@@ -34,7 +34,7 @@ def load_studies(config: Config, folder: Path = Path("config/studies")) -> dict[
         if config.studies.count(name) > 1:
             reader.refuse("studies", f"{name!r} is named twice; each study once is allowed")
         study, *sweeps = load_study(folder / f"{name}.yaml", config)
-        found |= {study.name: study} | ({sweep.name: sweep for sweep in sweeps} if config.sweeps else {})
+        found |= {study.name: study} | ({sweep.name: sweep for sweep in sweeps} if config.with_sweeps else {})
     return found
 
 

@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from twinbench.architectures.catalog import architectures
 from twinbench.data.dataset import datasets
 from twinbench.metric import METRICS
 from twinbench.spec.fields import CONSTANT, Count, Name, Scale, Strict, partial
-from twinbench.spec.model import Model, Protocol
+from twinbench.spec.model import Entry, MetricName, Protocol
 from twinbench.spec.objectives import Objective
 from twinbench.spec.study import Described
 from twinbench.spec.training import Training
@@ -51,7 +50,12 @@ class Config(Strict):
     data: Data = Data()
     pretrained: Pretrained = Pretrained()
     partial: Annotated[bool, Field(strict=False)] = False  # a command line gives it as text
-    sweeps: Annotated[bool, Field(strict=False)] = False
+    sweeps: Literal["paper"] | Annotated[bool, Field(strict=False)] = "paper"  # at the paper scale alone, always, never
+
+    @property
+    def with_sweeps(self) -> bool:
+        """Whether the sweeps of the studies run."""
+        return self.scale == "paper" if self.sweeps == "paper" else self.sweeps
 
     @property
     def results(self) -> str:
@@ -65,11 +69,33 @@ class ModelChanges(Strict):
     training: PartialTraining
 
 
-class ModelFile(Model):
+class AsRun(Strict):
+    """What the authors' code did differently from the report's text: keys that go over the model's own.
+
+    A study's section applies to every model that has a section too, which may be empty; the model's section goes over
+    the study's. ``objective`` replaces the model's; with another architecture, the model's options do not count.
+    """
+
+    differs: list[str] = Field(default_factory=list)  # a sentence for each difference
+    metrics: dict[MetricName, MetricName] = Field(default_factory=dict)  # published metric → what the code called so
+    architecture: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    objective: dict[str, Any] = Field(default_factory=dict)
+    decision: Literal["target", "digits"] | None = None
+    accelerator: Literal["cpu", "gpu"] | None = None
+    rounds: Count | None = None
+    whole_rounds: Count | None = None
+    rounds_per_job: Count | None = None
+    reported_fold: Literal["best", "last"] | None = None
+    training: PartialTraining = PartialTraining()
+
+
+class ModelFile(Entry):
     """A model in a study file; its training holds only what differs from the study's."""
 
     training: PartialTraining = PartialTraining()
     scales: dict[Scale, ModelChanges] = Field(default_factory=dict)
+    as_run: AsRun | None = None
 
 
 def _plain(value: Any) -> Any:
@@ -123,12 +149,18 @@ class ScaleChanges(Strict):
     sweeps: SweepChanges = SweepChanges()
 
 
+def as_run_name(model: str) -> str:
+    """Return the name of the model that an ``as_run`` section makes."""
+    return f"{model}-as-run"
+
+
 class StudyFile(Described):
     """config/studies/<study>.yaml; ``scales`` holds what differs from the published protocol."""
 
     dataset: DatasetName | None = None  # the only data set that the study is about; None: any
     protocol: PartialProtocol
     training: PartialTraining
+    as_run: AsRun | None = None  # in every model with an as_run section
     scales: dict[Scale, ScaleChanges] = Field(default_factory=dict)
     models: Annotated[dict[Name, ModelFile], Field(min_length=1)]
     rounds_per_job: Count | None = None
@@ -143,10 +175,22 @@ class StudyFile(Described):
             if count and budget and count > budget:
                 raise ValueError(f"models.{name}.published.parameters: {count} is over the budget; at most {budget} "
                                  "(parameter_budget) are allowed")  # fmt: skip
-            if (task := architectures()[model.architecture].task) != self.task:
-                raise ValueError(f"models.{name}.architecture: {model.architecture} is for the task {task}, "
-                                 f"this study's is {self.task}; an architecture of that task is allowed")  # fmt: skip
+            if model.as_run and as_run_name(name) in self.models:
+                raise ValueError(f"models.{name}.as_run: makes the model {as_run_name(name)}, which is there already; "
+                                 "another name for that one is allowed")  # fmt: skip
+            if model.tries:
+                self._check_trial(name, model)
         return self
+
+    def _check_trial(self, name: str, model: ModelFile) -> None:
+        """Check that a model that tries to explain published values has none of its own, and that the values exist."""
+        published = [other for other, entry in self.models.items() if entry.published.values]
+        if model.published.values:
+            raise ValueError(f"models.{name}.tries: the model has published values of its own; "
+                             "allowed without published.values")  # fmt: skip
+        if model.tries not in published:
+            allowed = ", ".join(published) or "none"
+            raise ValueError(f"models.{name}.tries: no model {model.tries!r} with published values; allowed: {allowed}")
 
 
 def schemas() -> dict[str, dict[str, Any]]:

@@ -48,7 +48,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     file = path.as_posix()
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{file}: larger than {MAX_BYTES:,} bytes, which no configuration is")
+            raise ConfigError(f"{file}: too large; a configuration file of at most {MAX_BYTES:,} bytes is allowed")
         text = path.read_text(encoding="utf-8")
         # A few lines of nested aliases can unfold to gigabytes; no file here needs an alias.
         for event in yaml.parse(text, Loader=yaml.SafeLoader) if "*" in text else ():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from twinbench.evaluation.metrics import pair_scores
-from twinbench.evaluation.statistics import select_folds
+from twinbench.evaluation.statistics import reported
 
 HARDEST = 12
 ANSWER = ["model", "round", "pair", "left_digit", "right_digit", "target", "answer", "wrong", "certainty",
@@ -19,14 +19,14 @@ def reported_answers(predictions: pd.DataFrame, answering: dict[str, dict], metr
     Args:
         predictions: those of the study (`predictions.predict_study`).
         answering: decision and trained heads of each model (`spec.study.Study.answering`).
-        metrics: the study's metrics; their validation values choose the folds.
+        metrics: the study's metrics, which mark the folds.
 
     Returns:
         A row per (model, round, pair): the columns of ``ANSWER``. ``answer`` is 1 for left ≤ right, ``certainty`` the
         probability that the model gave to its answer; predicted digits are -1 unless the digit head was trained. A
         replica that diverged has no rows.
     """
-    folds = select_folds(metrics)[["model", "fold", "round"]]
+    folds = reported(metrics)[["model", "fold", "round"]].drop_duplicates()
     test = predictions[predictions["split"] == "test"].merge(folds, on=["model", "fold", "round"])
     answered = [_answered(test[test["model"] == model], **of_model) for model, of_model in answering.items()]
     return pd.concat(answered, ignore_index=True)

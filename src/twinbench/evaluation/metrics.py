@@ -45,8 +45,9 @@ def pair_scores(predictions: pd.DataFrame, loss: str = "cross-entropy") -> dict[
     right_digits = sum(
         columns[f"{side}_predicted"] == predictions.get(f"{side}_digit", -1) for side in ("left", "right")
     )
-    # Cross-entropy is −log sigmoid(±logit), without overflow for large logits.
-    entropy = np.logaddexp(0, np.where(target, -logit, logit))
+    with np.errstate(invalid="ignore"):  # NaN stays NaN where the model lacks the target head
+        # Cross-entropy is −log sigmoid(±logit), without overflow for large logits.
+        entropy = np.logaddexp(0, np.where(target, -logit, logit))
     return {
         **{f"accuracy_{name}": values for name, values in right.items()},
         "target_loss": (logit - (2.0 * target - 1)) ** 2 if loss == "mse" else entropy,

@@ -10,9 +10,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from twinbench.architectures.catalog import architectures
+from twinbench.architectures.twin import call_branches
 from twinbench.files import REMEDY, DataError, one_line, read_parquet, read_tensors
+from twinbench.seeds import derive_seed
 from twinbench.spec.fields import CONSTANT
-from twinbench.spec.training import Inputs
+from twinbench.spec.training import Tested
 from twinbench.tasks import task_of
 from twinbench.tasks.tables import assign_splits, take_first
 from twinbench.tasks.tensors import Split, load_splits
@@ -29,7 +31,7 @@ def predict_study(
     """Return the predictions of all models of a study and of its constant baseline.
 
     Args:
-        models: inputs, architecture and options of each model (`spec.study.Study.predicted`).
+        models: what the predictions of each model depend on (`spec.study.Study.predicted`).
         folds: the study's folds.
         records, weights: the files of the training jobs, in any order, since each names its cell.
         examples: tables of all rounds (`tasks.draw`).
@@ -47,12 +49,11 @@ def predict_study(
     of_cells = {_cell_of(path): path for path in weights}
     order, predicted = list(models), []
     for record in sorted(map(Record.read, records), key=lambda record: order.index(record.model)):
-        rounds = [ended.round for ended in record.rounds]
-        key = (record.model, record.fold, ",".join(map(str, rounds)))
+        key = record.model, tuple((ended.round, ended.fold) for ended in record.trainings)
         if key not in of_cells:
-            raise DataError(f"{record.study}: model {key[0]}, fold {key[1]}, rounds {key[2]}: no weights")
-        rows = table[table["round"].isin(rounds)]
-        of_cell = predict_cell(models[record.model], record, rows, pooled, of_cells[key])
+            rounds = sorted({ended.round for ended in record.trainings})
+            raise DataError(f"{record.study}: model {record.model}, rounds {rounds[0]} to {rounds[-1]}: no weights")
+        of_cell = predict_cell(Tested(**models[record.model]), record, table, pooled, of_cells[key])
         predicted.append(of_cell.assign(model=record.model))
     task = models[order[0]]["inputs"]["task"]
     predicted += [predict_majority(task, table, fold).assign(model=CONSTANT) for fold in folds]
@@ -60,50 +61,56 @@ def predict_study(
     return joined[["model", *joined.columns.drop("model")]]
 
 
-def _cell_of(weights: str) -> tuple[str, ...]:
-    """Return model, fold and rounds of the cell that a file of weights names."""
+def _cell_of(weights: str) -> tuple[str, tuple[tuple[int, str], ...]]:
+    """Return the model, and round and fold of every training, that a file of weights names."""
     try:
         with safe_open(weights, "pt") as file:
             names = file.metadata() or {}
-            return tuple(names[key] for key in ("model", "fold", "rounds"))
-    except (OSError, SafetensorError, KeyError) as error:
+            trainings = [training.split("/") for training in names["trainings"].split(",")]
+            return names["model"], tuple((int(round_), fold) for round_, fold in trainings)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise DataError(f"{weights}: not a whole file of weights ({one_line(error)}); {REMEDY}") from error
 
 
 def predict_cell(
-    model: dict[str, Any], record: Record, table: pd.DataFrame, images: dict[str, Tensor], weights: str | Path
+    model: Tested, record: Record, table: pd.DataFrame, images: dict[str, Tensor], weights: str | Path
 ) -> pd.DataFrame:
-    """Return the predictions of one training job's replicas on all their examples.
+    """Return the predictions of one training job's models on all their examples.
 
     Args:
-        model: inputs, architecture and options.
+        model: inputs, architecture, options and test mode.
         record: the record of the job.
-        table: examples of its rounds.
+        table: examples of its rounds, and maybe of others.
         images: pooled images by part; empty for the disc.
         weights: the weights that the job wrote.
 
     Raises:
         DataError: the weights are damaged, or they are not finite although their training was.
     """
-    inputs, task = Inputs(**model["inputs"]), task_of(model["inputs"]["task"])
-    stacked, net = read_tensors(weights), tune(architectures()[model["architecture"]].build(**model["options"])).eval()
-    assigned = take_first(assign_splits(table, record.fold), task.NUMBER, inputs.train_pairs)
-    data = load_splits(inputs, images, table, record.fold, torch.device("cpu"))
+    task, stacked = task_of(model.inputs.task), read_tensors(weights)
+    net = call_branches(architectures()[model.architecture].build(**model.options), model.branch == "image")
+    net = tune(net)
     tables = []
-    for replica, ended in enumerate(record.rounds):
+    for number, ended in enumerate(record.trainings):
         if ended.status != "ok":
             continue
-        tensors = {name: tensor[replica] for name, tensor in stacked.items()}
+        tensors = {name: tensor[number] for name, tensor in stacked.items()}
         for name, tensor in tensors.items():
             if not tensor.isfinite().all():
-                where = f"{weights}: tensor {name} of round {ended.round}"
+                where = f"{weights}: tensor {name} of round {ended.round}, fold {ended.fold}"
                 raise DataError(f"{where} is not finite, though its training was")
-        net.load_state_dict(tensors)
+        examples = table[table["round"] == ended.round]
+        rows = take_first(assign_splits(examples, ended.fold), task.NUMBER, model.inputs.train_pairs)
+        data = load_splits(model.inputs, images, examples, ended.fold, torch.device("cpu"))
         for name, split in data[ended.round].items():
-            truth = assigned.loc[(assigned["round"] == ended.round) & (assigned["split"] == name), task.TRUTH]
-            tables.append(truth.assign(fold=record.fold, **predict(net, split)))
-    if not tables:  # every replica diverged: no row, but the same columns
-        return assigned.loc[[], task.TRUTH].assign(fold=record.fold, **complete({}, 0))
+            net.load_state_dict(tensors)  # anew, since training mode changes batch norm's statistics
+            if net.train(name in model.tested_in_training_mode).training:  # dropout draws
+                axes = task.seed_axes(model.study, ended.fold) | {"round": ended.round, "split": name}
+                torch.manual_seed(derive_seed(model.seed, purpose="testing", **axes))
+            truth = rows.loc[rows["split"] == name, task.TRUTH]
+            tables.append(truth.assign(fold=ended.fold, **predict(net, split)))
+    if not tables:  # every training diverged: no row, but the same columns
+        return table.loc[[], task.TRUTH].assign(fold=pd.Series(dtype=str), **complete({}, 0))
     return pd.concat(tables, ignore_index=True)
 
 

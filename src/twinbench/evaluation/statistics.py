@@ -28,39 +28,44 @@ class Summary:
         """Return Student's 95 % interval for the mean: mean ± t · std / √n; NaN for fewer than two values."""
         return self.prediction_interval(of=math.inf)
 
-    def prediction_interval(self, of: float = 1, freedom: int | None = None, noise: float = 0.0) -> tuple[float, float]:
+    def prediction_interval(self, of: float = 1, noise: float = 0.0) -> tuple[float, float]:
         """Return the interval that holds the mean of ``of`` new values in 95 % of cases, if they are normal.
 
-        It is mean ± t · √(std² · (1/of + 1/n) + noise), where t is Student's quantile.
+        It is mean ± t · √(std² · (1/of + 1/n) + noise), where t is Student's quantile; NaN for fewer than two values.
 
         Args:
             of: number of new values that are averaged.
-            freedom: degrees of freedom of the deviation; None for n − 1. With fewer than one, the interval is NaN.
             noise: variance that the deviation lacks.
         """
-        freedom = self.n - 1 if freedom is None else freedom
-        if freedom < 1:
+        if self.n < 2:
             return math.nan, math.nan
         variance = self.std**2 * (1 / of + 1 / self.n) + noise
-        half = stats.t.ppf(0.975, freedom) * math.sqrt(variance)
+        half = stats.t.ppf(0.975, self.n - 1) * math.sqrt(variance)
         return self.mean - half, self.mean + half
 
 
-def select_folds(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Return one fold for every (study, model, round): the one with the best validation accuracy.
+def mark_reported(metrics: pd.DataFrame, folds: dict[str, str]) -> pd.DataFrame:
+    """Add the column ``reported`` to a study's metrics: whether the fold is the one whose test results are reported.
 
-    Ties go to the lower validation loss, then to the lower fold. Rounds without cross-validation keep their only fold.
-    Test metrics play no part.
+    One fold of every (model, round) is: the last one, or the one with the best validation accuracy. Ties go to the
+    lower validation loss, then to the lower fold. Test metrics play no part.
+
+    Args:
+        metrics: tidy rows of a study.
+        folds: ``best`` or ``last`` for each model.
     """
-    keys = ["study", "model", "round"]
+    keys = ["model", "round"]
     validation = metrics[metrics["split"] == "validation"]
     wide = validation.pivot(index=[*keys, "fold"], columns="metric", values="value")
-    folds = metrics[[*keys, "fold"]].drop_duplicates().join(wide.reindex(columns=["accuracy", "loss"]), [*keys, "fold"])
-    folds["number"] = pd.to_numeric(folds["fold"], errors="coerce")  # NaN for ``all``, the only fold
-    best = folds.sort_values(["accuracy", "loss", "number"], ascending=[False, True, True]).drop_duplicates(keys)
-    return best[[*keys, "fold"]].sort_values(keys).reset_index(drop=True)
+    table = metrics[[*keys, "fold"]].drop_duplicates().join(wide.reindex(columns=["accuracy", "loss"]), [*keys, "fold"])
+    table["number"] = pd.to_numeric(table["fold"], errors="coerce")  # NaN for ``all``, the only fold
+    takes_last = table["model"].map(folds) == "last"
+    best = table[~takes_last].sort_values(["accuracy", "loss", "number"], ascending=[False, True, True])
+    last = table[takes_last].sort_values("number", ascending=False)
+    chosen = pd.concat([best, last]).drop_duplicates(keys).set_index([*keys, "fold"]).index
+    return metrics.assign(reported=pd.MultiIndex.from_frame(metrics[[*keys, "fold"]]).isin(chosen))
 
 
 def reported(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics of the selected fold of every round, one value per (study, model, round, split, metric)."""
-    return metrics.merge(select_folds(metrics), on=["study", "model", "round", "fold"])
+    """Return the metrics of the reported fold of every round, one value per (study, model, round, split, metric)."""
+    return metrics[metrics["reported"]]

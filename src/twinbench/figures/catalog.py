@@ -1,7 +1,7 @@
 """Which figures there are. They are read from their source, because planning a DAG must not import matplotlib.
 
 A figure is a module that defines ``draw(results, path)``. Its docstring is the caption, ``TABLES`` names the tables of
-the study that it draws from, ``TASK`` and ``NEEDS`` say which studies can have it.
+the study that it draws from, ``TASK``, ``NEEDS`` and ``CURVES`` say which studies can have it.
 """
 
 import ast
@@ -14,6 +14,7 @@ from twinbench.files import ConfigError
 from twinbench.spec.study import Study
 
 FOLDER = Path(__file__).parent
+DECLARED = ("TABLES", "TASK", "NEEDS", "CURVES")  # what a figure's module may declare
 NEEDS = {  # need of a figure → how to check a study for it, and words for a message
     "folds": (lambda study: study.protocol.folds, "protocol.folds; any other is allowed"),
     "changing objective": (
@@ -31,6 +32,7 @@ class Figure:
     tables: tuple[str, ...]  # of the study: metrics, cells, history, errors, hardest or predictions
     task: str | None = None  # the only task that it is about; None: any
     needs: str | None = None  # a key of `NEEDS`, or "sweep", whose figures no other study can have
+    curves: tuple[str, ...] = ()  # the splits whose curves it draws; the protocol must record them
 
 
 @cache
@@ -43,10 +45,10 @@ def figures() -> dict[str, Figure]:
             declared = {
                 node.targets[0].id: ast.literal_eval(node.value)
                 for node in tree.body
-                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("TABLES", "TASK", "NEEDS")
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in DECLARED
             }
             caption = " ".join(ast.get_docstring(tree).split())
-            found[path.stem] = Figure(caption, declared["TABLES"], declared.get("TASK"), declared.get("NEEDS"))
+            found[path.stem] = Figure(caption, **{name.lower(): value for name, value in declared.items()})
     return found
 
 
@@ -73,3 +75,6 @@ def check_figures(studies: Iterable[Study]) -> None:
                 raise ConfigError(f"{study.file}: figures: {name!r} is named twice; each figure once is allowed")
             if (need := NEEDS.get(fitting[name].needs)) and not need[0](study):
                 raise ConfigError(f"{study.file}: figures: {name!r} needs {need[1]}")
+            if lacking := [split for split in fitting[name].curves if split not in study.protocol.curves.splits]:
+                reason = f"draws curves that protocol.curves.splits does not record: {', '.join(lacking)}"
+                raise ConfigError(f"{study.file}: figures: {name!r} {reason}")

@@ -1,14 +1,17 @@
-"""Accuracy and loss after each epoch, a column per model: mean over rounds and folds, with a band of one std.
+"""Accuracy and loss after each epoch, a column per model: mean over the rounds, with a band of one standard deviation.
 
-A replica that stops early leaves the mean; a curve ends where fewer than half of the replicas are still training. Only
-the validation loss decides when to stop.
+With cross-validation, the curves are those of one fold per round, or of all folds, as the study's `protocol.curves`
+says. When a replica stops early, the mean goes on without it. A curve ends where fewer than half of the replicas are
+still training. Only the validation loss decides when to stop.
 """
 
 from pathlib import Path
+from textwrap import fill
 
 from twinbench.figures.style import SPLIT_COLOURS, StudyResults, curve, epoch_axis, mark_floor, new_figure, save
 
 TABLES = ("metrics", "history")
+CURVES = ("train", "test")
 COLUMNS = 4
 
 
@@ -30,7 +33,7 @@ def draw(results: StudyResults, path: Path) -> None:
                 panel.set_visible(True)
                 curve(panel, rows, metric, SPLIT_COLOURS[split], split)
         mark_floor(accuracy, tested, vertical=False)
-        accuracy.set_title(results.labels[model])
+        accuracy.set_title(fill(results.labels[model], 30))
         accuracy.set_ylim(bottom=min(0.45, accuracy.get_ylim()[0]), top=1.01)
         loss.set_ylim(0, 1.05 * loss.get_ylim()[1])
         epoch_axis(loss)

@@ -1,9 +1,9 @@
 """Share of test pairs that a model gets wrong, by left and right digit, over all rounds; hatched where no pair occurs.
 
-With cross-validation, each round counts with the fold that has the best validation accuracy. Inside the outline, the
-digits are equal or one apart. A model's title gives the shares of its errors and of its pairs that lie there: the two
-are equal if errors have nothing to do with the digits' values. The last panel counts the pairs behind the rates, for
-the model with most rounds.
+With cross-validation, each round counts with the fold that the protocol reports. Inside the outline, the two digits are
+equal or one apart. A model's title gives the share of its errors, and the share of its pairs, that lie there. The two
+shares are equal if the errors have nothing to do with the values of the digits. The last panel gives the number of
+pairs behind the shares, for the model with most rounds.
 """
 
 from pathlib import Path

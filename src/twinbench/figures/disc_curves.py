@@ -1,9 +1,9 @@
-"""MSE of the study's first model and error of all models after each epoch: mean over rounds, band of one std.
+"""MSE of the study's first model and error of all models after each epoch: mean over the rounds, band of one std.
 
 Left: the first model's MSE on training and test points. Right: every model's error on test points, and the first
-model's error on training points. Both are evaluated after the epoch. The axis of the error is logarithmic. A
-dotted line is the published test error of the model in that colour; the published Tanh model stayed at its line. Raw
-coordinates are the points in [0, 1]² as drawn; the other models see them with mean 0 and standard deviation 1.
+model's error on training points. The axis of the error is logarithmic. A dotted line is the published test error of the
+model in that colour. The published Tanh model did not learn, so its error stayed there. Raw coordinates are the points
+of [0, 1]² as drawn; the other models see coordinates with mean 0 and standard deviation 1.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from matplotlib.ticker import NullFormatter
 from twinbench.figures.style import SPLIT_COLOURS, StudyResults, curve, epoch_axis, new_figure, percent_axis, save
 
 TABLES = ("history",)
+CURVES = ("train", "test")
 TASK = "disc"
 ERRORS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]  # ticks
 
@@ -22,7 +23,7 @@ def draw(results: StudyResults, path: Path) -> None:
     figure = new_figure(8, 3.6)
     loss, error = figure.subplots(1, 2)
     first = results.models[0]
-    colours = results.colours | {first: SPLIT_COLOURS["test"]}
+    colours = {model: look.colour for model, look in results.looks.items()} | {first: SPLIT_COLOURS["test"]}
     history = results.history.assign(error=1 - results.history["accuracy"])
     of_first, tested = history[history["model"] == first], history[history["split"] == "test"]
     trained = of_first[of_first["split"] == "train"]

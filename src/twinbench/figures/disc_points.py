@@ -1,7 +1,7 @@
 """Test points of the first round (and fold) by label, and the boundary of the study's first model, where it outputs 0.
 
-The model learned from that round's training points. The dashed line is the true circle, thin grey lines are the other
-rounds' boundaries. Crosses are the points that the model gets wrong.
+The model learned from the training points of that round. Crosses are the points that it gets wrong. The dashed line is
+the true circle. Thin grey lines are the boundaries of the other rounds.
 """
 
 from pathlib import Path

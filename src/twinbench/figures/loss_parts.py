@@ -1,6 +1,6 @@
-"""Losses of the models whose objective changes with the epoch: mean over rounds and folds, with a band of one std.
+"""Losses of the models whose objective changes from epoch to epoch: mean over the rounds, with a band of one std.
 
-The digit loss is the sum over both images. A dashed line is a loss times its weight in that epoch; the objective is the
+The digit loss is the sum over both images. A dashed line is a loss times its weight in that epoch. The objective is the
 sum of the dashed lines.
 """
 
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from twinbench.figures.style import SPLIT_COLOURS, SPLITS, StudyResults, curve, epoch_axis, new_figure, save
 
 TABLES = ("history",)
+CURVES = ("train", "test")
 TASK = "pairs"
 NEEDS = "changing objective"
 PARTS = {"digits": ("digit loss", SPLIT_COLOURS["train"]), "target": ("target loss", SPLIT_COLOURS["test"])}

@@ -1,11 +1,15 @@
-"""Test accuracy of every model of every study: ours as mean and std over the rounds, the published value beside it."""
+"""Test accuracy of every model of every study: ours as mean and std over the rounds, the published value beside it.
+
+Filled circles are models as described, empty ones are models as run. The dashed line is the majority class.
+"""
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from twinbench.evaluation.statistics import reported
-from twinbench.figures.style import OURS, PUBLISHED, model_rows, new_figure, save
+from twinbench.figures.style import OURS, PUBLISHED, model_rows, new_figure, published_marks, save
 from twinbench.spec.fields import CONSTANT
 
 
@@ -14,7 +18,7 @@ def draw_overview(metrics: pd.DataFrame, studies: dict[str, dict], path: Path) -
 
     Args:
         metrics: all studies' metrics.
-        studies: study → ``labels`` and ``published`` as in `style.StudyResults`.
+        studies: study → ``labels``, ``published`` and ``as_run`` as in `style.StudyResults`.
         path: PNG to write.
     """
     accuracy = reported(metrics).query("split == 'test' and metric == 'accuracy'")
@@ -25,10 +29,13 @@ def draw_overview(metrics: pd.DataFrame, studies: dict[str, dict], path: Path) -
     for panel, (study, models) in zip(panels, rows.items(), strict=True):
         of_study = accuracy[accuracy["study"] == study]
         mean, std = of_study.groupby("model")["value"].agg(["mean", "std"]).reindex(models).to_numpy().T
-        published = pd.Series(studies[study]["published"], dtype=float).reindex(models)  # NaN where there is none
-        places, look = range(len(models)), {"markersize": 5}
-        panel.errorbar(mean, places, xerr=std, fmt="o", color=OURS, capsize=3, label="ours, mean ± std", **look)
-        panel.plot(published, places, "D", color=PUBLISHED, markerfacecolor="none", label="published", **look)
+        as_run, size = studies[study]["as_run"], {"markersize": 5}
+        published, places = published_marks(studies[study]["published"], models, as_run), np.arange(len(models))
+        run = np.array([model in as_run for model in models])
+        for chosen, name, fill in ((~run, "ours, mean ± std", OURS), (run, "ours, as run", "white")):
+            panel.errorbar(mean[chosen], places[chosen], xerr=std[chosen], fmt="o", color=OURS, markerfacecolor=fill,
+                           capsize=3, label=name, **size)  # fmt: skip
+        panel.plot(published, places, "D", color=PUBLISHED, markerfacecolor="none", label="published", **size)
         model_rows(panel, [studies[study]["labels"][model] for model in models], of_study)
         panel.set_title(study, loc="left", fontweight="bold")
     panels[-1].set_xlabel("test accuracy")

@@ -1,16 +1,15 @@
 """Test accuracy over the rounds: box from quartile to quartile with the median, whiskers to 1.5 box widths.
 
-Dots are the rounds; fewer than five of them have no box. With cross-validation, each round counts with the fold that
-has the best validation accuracy. Diamonds are the published values.
+Dots are the rounds. A model with fewer than five rounds has no box. The boxes of models as run are dashed. With
+cross-validation, each round counts with the fold that the protocol reports. Diamonds are the published values.
 """
 
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from twinbench.evaluation.statistics import reported
-from twinbench.figures.style import OURS, PUBLISHED, StudyResults, model_rows, new_figure, save
+from twinbench.figures.style import OURS, PUBLISHED, StudyResults, model_rows, new_figure, published_marks, save
 
 TABLES = ("metrics",)
 FEWEST_FOR_A_BOX = 5  # quartiles of fewer rounds would show a spread that nobody measured
@@ -23,8 +22,8 @@ def draw(results: StudyResults, path: Path) -> None:
     figure = new_figure(7, 0.42 * len(models) + 1.2)
     axes = figure.subplots()
     spread = np.random.default_rng(0)  # vertical jitter, so that equal accuracies do not hide each other
-    line = {"color": OURS}
-    for position, model in enumerate(models):
+    for position, (model, look) in enumerate(results.looks.items()):
+        line = {"color": OURS, "linestyle": "--" if look.as_run else "-"}
         values = accuracy.loc[accuracy["model"] == model, "value"]
         if len(values) >= FEWEST_FOR_A_BOX:
             axes.boxplot(
@@ -34,7 +33,7 @@ def draw(results: StudyResults, path: Path) -> None:
             )  # fmt: skip
         heights, label = position + spread.uniform(-0.16, 0.16, len(values)), None if position else "a round"
         axes.plot(values, heights, ".", color="black", alpha=0.45, markersize=4, label=label)
-    published = pd.Series(results.published, dtype=float).reindex(models)  # NaN where there is none
+    published = published_marks(results.published, models, results.as_run)
     axes.plot(published, range(len(models)), "D", color=PUBLISHED, markerfacecolor="none",
               label="published" if results.published else None)  # fmt: skip
     model_rows(axes, [results.labels[model] for model in models], accuracy)

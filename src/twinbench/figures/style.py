@@ -1,12 +1,12 @@
 """Colours, sizes, axes and saving, the same for all figures."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import cycle
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,8 +16,11 @@ from twinbench.spec.fields import CONSTANT
 
 # Okabe and Ito's palette, which stays apart for colour-blind readers (jfly.uni-koeln.de/color, 2008).
 SPLIT_COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#D55E00"}
-# Tol's muted palette, which does so too (sronpersonalpages.nl/~pault, 2021): one colour per model, for nine models.
+# Tol's muted palette, which does so too (sronpersonalpages.nl/~pault, 2021): a colour for each of nine models.
 MODEL_COLOURS = ["#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499"]
+# Line and mark of the first nine models, of the next nine, which have the same colours again, and so on; in each, of a
+# model as described and as run.
+LINES, MARKS = (("-", "--"), ("-.", ":")), (("s", "D"), ("o", "P"))
 OURS, PUBLISHED, FLOOR = "#0072B2", "#D55E00", "#777777"
 DIVERGED = "#CC3311"  # settings of a sweep
 SPLITS = {"train": "training pairs", "test": "test pairs"}  # of the figures with a column of panels per split
@@ -38,12 +41,40 @@ mpl.rcParams.update(
 
 
 @dataclass(frozen=True)
+class Look:
+    """How a model is told from others; a model as run has the colour of the model as described."""
+
+    colour: str
+    line: str
+    mark: str
+    as_run: bool = False
+
+
+def looks(models: Iterable[str], as_run: dict[str, str]) -> dict[str, Look]:
+    """Return the look of every model; ``as_run`` names, for each model as run, the model as described."""
+    found: dict[str, Look] = {}
+    own = [model for model in models if as_run.get(model) not in models]
+    for number, model in enumerate(own):
+        family, place = divmod(number, len(MODEL_COLOURS))
+        for name in (model, *(run for run, described in as_run.items() if described == model)):
+            run, family = name in as_run, family % len(LINES)
+            found[name] = Look(MODEL_COLOURS[place], LINES[family][run], MARKS[family][run], run)
+    return {model: found[model] for model in models}
+
+
+def published_marks(published: dict[str, float], models: Iterable[str], as_run: dict[str, str]) -> pd.Series:
+    """Return the published value of each model, NaN where there is none; one as run has the described one's."""
+    return pd.Series({model: published.get(as_run.get(model, model), np.nan) for model in models}, dtype=float)
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """Data for a figure: those of the study (`spec.study.Study.shown`), and the tables that the figure names."""
 
     labels: dict[str, str]  # model → label, in the study's order; the constant baseline last
     published: dict[str, float]  # model → published test accuracy, where there is one
     swept: dict[str, Any] | None  # of a sweep, its axes and settings (`spec.study.Swept`)
+    as_run: dict[str, str] = field(default_factory=dict)  # model as run → model as described
     metrics: pd.DataFrame | None = None  # study, model, fold, round, split, metric, value
     cells: pd.DataFrame | None = None  # a row per training
     history: pd.DataFrame | None = None  # study, model, fold, round, epoch, split, losses, accuracies, seconds
@@ -57,9 +88,9 @@ class StudyResults:
         return [model for model in self.labels if model != CONSTANT]
 
     @property
-    def colours(self) -> dict[str, str]:
-        """The colour of every trained model, in the study's order; the tenth has the first colour again."""
-        return dict(zip(self.models, cycle(MODEL_COLOURS), strict=False))
+    def looks(self) -> dict[str, Look]:
+        """The look of every trained model, in the study's order."""
+        return looks(self.models, self.as_run)
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -1,8 +1,9 @@
 """A sweep of one axis: the metric and the seconds of training per round, mean with a band of one std over the rounds.
 
-Dots are single rounds. The star is the best mean on the validation pairs, the dotted line the report's best. A red
-cross at the top marks a setting with diverged rounds, and their number; its other rounds make the mean. An axis is
-logarithmic if its values are spaced more evenly that way; values that are words stand apart, with error bars.
+Dots are single rounds. The star is the setting with the best mean on the validation pairs. The dotted line is the
+setting that the report found best, or kept. A red cross at the top marks a setting with diverged rounds, and gives
+their number; its mean is that of its other rounds. An axis is logarithmic if its values are more evenly spaced that
+way. Values that are words have error bars instead of a band.
 """
 
 from pathlib import Path

@@ -1,7 +1,8 @@
 """A sweep of two axes: the metric and the seconds of training per round at every setting, means over the rounds.
 
-The outline marks the best mean on the validation pairs, the dotted outline the report's best. A hatched setting has
-diverged rounds, and shows their number; its other rounds make the mean.
+The outline marks the setting with the best mean on the validation pairs. The dotted outline marks the setting that the
+report found best, or kept. A hatched setting has diverged rounds, and shows their number; its mean is that of its other
+rounds.
 """
 
 from collections.abc import Callable

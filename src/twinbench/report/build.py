@@ -1,6 +1,5 @@
 """Write report.md from the Parquet tables and the configuration; the same inputs give the same bytes."""
 
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import yaml
 from twinbench.data.dataset import datasets
 from twinbench.evaluation.verdicts import Measured
 from twinbench.provenance import PACKAGES
-from twinbench.report import tables
+from twinbench.report import reproduction, tables
 from twinbench.report.sweeps import sweep_part
 from twinbench.spec.fields import CONSTANT
 from twinbench.spec.study import Study
@@ -20,7 +19,8 @@ from twinbench.spec.study import Study
 
 def build_report(
     config: dict[str, Any], studies: list[Study], captions: dict[str, str], missing: list[dict[str, str]], *,
-    metrics: pd.DataFrame, cells: pd.DataFrame, errors: pd.DataFrame | None, template: Path, output: Path,
+    metrics: pd.DataFrame, cells: pd.DataFrame, errors: pd.DataFrame | None, reproduced: pd.DataFrame, template: Path,
+    output: Path,
 ) -> None:  # fmt: skip
     """Render the Markdown report.
 
@@ -28,9 +28,10 @@ def build_report(
         config: config.yaml as it was run.
         studies: every study, and its sweeps after it.
         captions: caption of every figure by name.
-        missing: study, model, fold, rounds and log of each training job that a partial report lacks.
+        missing: study, model, rounds and log of each training job that a partial report lacks.
         metrics, cells: all studies' tables.
         errors: likewise, of studies whose task is ``pairs``; None without any.
+        reproduced: the published values beside ours (`evaluation.reproduction`), of all studies.
         template: Jinja template.
         output: ``report.md``; figures are linked relative to its folder, as ``figures/<study>/<figure>.png``.
     """
@@ -41,20 +42,24 @@ def build_report(
     environment.filters |= {
         "yaml": partial(to_yaml, default_flow_style=None, width=110),
         "inline": partial(to_yaml, default_flow_style=True, width=10_000),
+        "capitalized": lambda text: text[:1].upper() + text[1:],
     }
     parts: dict[str, dict[str, Any]] = {}
     for study in studies:
-        measured = Measured(study, *(table[table["study"] == study.name] for table in (metrics, cells)))
+        measured = Measured.of(study, metrics, cells)
         if study.swept:
             parts[study.swept.parent]["sweeps"].append(sweep_part(study, measured.metrics, measured.cells))
         else:
-            parts[study.name] = _study(measured, errors) | {"sweeps": []}
+            values = reproduction.reproduction_part(study, reproduced[reproduced["study"] == study.name])
+            parts[study.name] = _study(measured, errors) | values | {"sweeps": []}
     trainings = cells[cells["study"].isin(list(parts))]
     failed = trainings[trainings["status"] != "ok"]
     content = environment.from_string(template.read_text(encoding="utf-8")).render(
         config=config,
+        with_sweeps=any(study.swept for study in studies),
         dataset=datasets()[config["data"]["dataset"]],
         studies=list(parts.values()),
+        counts=reproduction.count_rows(reproduced, list(parts)),
         captions=captions,
         missing=[cell | {"why": _why(Path(cell["log"]))} for cell in missing],
         replicas=len(trainings),
@@ -75,14 +80,13 @@ def _study(measured: Measured, errors: pd.DataFrame | None) -> dict[str, Any]:
     return {
         "study": study,
         "examples": "pairs" if study.task == "pairs" else "points",
-        "finding": _finding(measured),
         "fewer": {model.label: model.rounds for model in study.models.values()
                   if model.rounds and model.rounds < study.protocol.rounds},
+        "last_fold": " and ".join(model.label for model in study.models.values() if model.reported_fold == "last"),
         "validation": tables.fold_rows(measured) if study.protocol.folds else [],
+        "leaks": tables.leak_lines(measured),
         "best": _best(measured),
-        "main": tables.published_rows(measured, main=True),
-        "others": tables.published_rows(measured, main=False),
-        "differences": tables.difference_lines(measured),
+        "models": tables.model_rows(measured),
         "starts": _starts(study, cells),
         "diagonal": tables.diagonal_rows(study, errors) if has_diagonal else [],
         "diagonal_groups": tables.diagonal_groups(study, errors) if has_diagonal else [],
@@ -94,38 +98,28 @@ def _study(measured: Measured, errors: pd.DataFrame | None) -> dict[str, Any]:
 
 
 def _starts(study: Study, cells: pd.DataFrame) -> str:
-    """Return the initial weights of models that can start from pre-trained ones; empty without such models."""
-    models = [model for model in study.models if study.architecture(model).pretrained]
+    """Return the initial weights of models that can start from pre-trained ones; empty without such models.
+
+    A model as run starts as the one that is described does.
+    """
+    described = [name for name, model in study.models.items() if not model.as_run_of]
+    models = [name for name in described if study.architecture(name).pretrained]
     starts = cells[cells["model"].isin(models)].groupby("initial_weights", sort=False)["model"].unique()
     labels = starts.map(lambda names: " and ".join(study.labels[name] for name in names))
     return "; ".join(f"{start} for {of_models}" for start, of_models in labels.items())
 
 
 def _best(measured: Measured) -> str:
-    """Return the model with the highest mean test accuracy. This only describes; it chooses nothing."""
-    models = measured.study.models
+    """Return the model with the highest mean test accuracy. This only describes; it chooses nothing.
+
+    A model whose training test pairs had a part in is left out.
+    """
+    models = {name: model for name, model in measured.study.models.items() if not model.sees_test}
     found = {model: summary for model in models if (summary := measured.summary(model, "accuracy", "test")).n}
     if not found:
         return "none, every training diverged"
     best = max(found, key=lambda model: found[model].mean)
     return f"{models[best].label}, {tables.summary_text(found[best], 'accuracy')}"
-
-
-def _finding(measured: Measured) -> str:
-    """Return how many published test results ours reproduce, as a sentence."""
-    counts = Counter(
-        measured.judge(name, published).word
-        for name, model in measured.study.models.items()
-        for published in model.published.values
-        if published.is_main
-    )
-    if not counts:
-        return "no published test results"
-    if counts["not comparable"] == counts.total():
-        return f"no verdict on the {counts.total()} published test results at this scale"
-    others = ", ".join(f"{counts[word]} {word}" for word in ("higher", "lower", "not comparable") if counts[word])
-    text = f"{counts['reproduced']} of {counts.total()} published test results are reproduced"
-    return f"{text}, ours: {others}" if others else text
 
 
 def _why(log: Path) -> str:

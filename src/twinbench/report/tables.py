@@ -4,68 +4,40 @@ import pandas as pd
 
 from twinbench.evaluation.errors import along_diagonal
 from twinbench.evaluation.statistics import Summary
-from twinbench.evaluation.verdicts import Measured
+from twinbench.evaluation.verdicts import FEWEST, Measured
 from twinbench.metric import METRICS
 from twinbench.provenance import PACKAGES
-from twinbench.spec.model import Published, PublishedValue
+from twinbench.spec.model import Published
 from twinbench.spec.study import Study
 
 NOT_RECORDED = "not recorded"  # for what a run record of an older version lacks
 
 
-def published_rows(measured: Measured, main: bool) -> list[list[str]]:
-    """Return the rows of the published-against-ours table of one study.
+def model_rows(measured: Measured) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of the table of all models: label, parameters, and their results on the test pairs.
 
-    Args:
-        measured: the study and its results.
-        main: True for accuracies and errors on the test pairs, with parameters, where a model without published
-            values has a row for every metric that other models have; False for all other published values.
+    The results are the metrics that the study's reports publish of test pairs; accuracy, if there are none.
     """
-    models = measured.study.models
-    of_others = [value for model in models.values() for value in model.published.values if value.is_main]
-    unpublished = dict.fromkeys(value.metric for value in of_others) or ["accuracy"]
-    rows = []
-    for name, model in models.items():
-        values = [published for published in model.published.values if published.is_main == main]
-        count = [parameters(measured.cells, name, model.published)] if main else []
-        for published in values:
-            rows.append([model.label, *count, quantity(published), *comparison(measured, name, published)])
-        for metric in unpublished if main and not values else []:
-            ours = summary_text(measured.summary(name, metric, "test"), metric)
-            rows.append([model.label, *count, f"test {METRICS[metric].words}", ours, "not published", "", "–"])
-    return rows
+    study = measured.study
+    values = [value for model in study.models.values() for value in model.published.values]
+    metrics = list(dict.fromkeys(value.metric for value in values if value.is_main)) or ["accuracy"]
+    header = ["Model", "Parameters", *(f"Test {METRICS[metric].words}: mean ± std over rounds" for metric in metrics)]
+    rows = [
+        [_marked(study, name), parameters(measured.cells, name, model.published),
+         *(summary_text(measured.summary(name, metric, "test"), metric) for metric in metrics)]
+        for name, model in study.models.items()
+    ]  # fmt: skip
+    return header, rows
 
 
-def quantity(published: PublishedValue) -> str:
-    """Return the quantity of a published value, in words."""
-    if published.metric == "seconds":
-        return "training, seconds per round"
-    return f"{published.split} {METRICS[published.metric].words}"
-
-
-def comparison(measured: Measured, model: str, published: PublishedValue) -> list[str]:
-    """Return ours, published, ours − published, and the verdict."""
-    metric = METRICS[published.metric]
-    ours, verdict = measured.summary(model, metric.name, published.split), measured.judge(model, published)
-    rounds = f" (n = {published.n})" if published.n > 1 else ""
-    theirs = metric.text(published.value, published.std) + rounds
-    reason = f" ({verdict.reason})" if verdict.reason else ""
-    compared = [metric.difference(ours.mean - published.value), verdict.word + reason] if ours.n else ["", "–"]
-    return [summary_text(ours, metric.name), theirs, *compared]
-
-
-def difference_lines(measured: Measured) -> list[str]:
-    """Return a sentence for each published value outside our interval, with the evidence that explains it."""
-    lines = []
-    for name, model in measured.study.models.items():
-        for published in model.published.values:
-            verdict = measured.judge(name, published)
-            if verdict.word in ("higher", "lower"):
-                low, high = (METRICS[published.metric].text(end) for end in verdict.interval)
-                evidence = published.evidence or "no reason was found"
-                lines.append(f"{model.label}, {quantity(published)}: ours is {verdict.word}, expected between {low} "
-                             f"and {high}; {evidence}")  # fmt: skip
-    return lines
+def _marked(study: Study, name: str) -> str:
+    """Return a model's label, and what a reader must know to compare it."""
+    model, marks = study.models[name], []
+    if model.sees_test:
+        marks.append("test pairs passed through batch norm")
+    if model.tries in study.models:
+        marks.append(f"tries to explain {study.labels[model.tries]}")
+    return f"{model.label} ({'; '.join(marks)})" if marks else model.label
 
 
 def summary_text(summary: Summary, metric: str) -> str:
@@ -104,10 +76,43 @@ def cost_rows(study: Study, cells: pd.DataFrame) -> list[list[str]]:
 
 
 def fold_rows(measured: Measured) -> list[list[str]]:
-    """Return label and validation accuracy, mean ± std over all folds of all rounds, of every model of a study."""
-    labels = measured.study.labels
-    summaries = {label: measured.summary(name, "accuracy", "validation") for name, label in labels.items()}
-    return [[label, summary_text(summary, "accuracy")] for label, summary in summaries.items() if summary.n]
+    """Return label, validation accuracy over all folds of all rounds, and the mean of each fold, of every model."""
+    accuracy, rows = METRICS["accuracy"], []
+    for name, label in measured.study.labels.items():
+        values = measured.rounds(name, "accuracy", "validation")
+        if len(values):
+            means = values.groupby("fold")["value"].mean()
+            of_folds = [accuracy.text(means[fold]) if fold in means else "" for fold in measured.study.folds]
+            rows.append([label, summary_text(Summary.of(values["value"]), "accuracy"), *of_folds])
+    return rows
+
+
+def leak_lines(measured: Measured) -> list[str]:
+    """Return lines on what a leak between chained folds does: a model as run against a trial of it with other resets.
+
+    The validation accuracies of the two are compared round by round.
+    """
+    chained = {name: model for name, model in measured.study.models.items() if model.training.chain}
+    pairs = [
+        (run, trial)
+        for run, of_run in chained.items()
+        for trial, of_trial in chained.items()
+        if of_run.as_run_of and of_run.as_run_of == of_trial.tries
+    ]
+    return [_leak_line(measured, *pair) for pair in pairs]
+
+
+def _leak_line(measured: Measured, run: str, trial: str) -> str:
+    means = (measured.rounds(name, "accuracy", "validation").groupby("round")["value"].mean() for name in (run, trial))
+    difference = Summary.of(next(means) - next(means))
+    low, high = difference.confidence_interval()
+    points, labels = METRICS["accuracy"].difference, measured.study.labels
+    compared = f"Validation accuracy of {labels[run]} minus that of {labels[trial]}, mean over the folds"
+    if difference.n < FEWEST:
+        return f"{compared}: too few rounds for a finding (n = {difference.n})."
+    finding = "the leak has an effect" if low > 0 or high < 0 else "no effect of the leak is seen"
+    interval = f"95 % interval {points(low)} to {points(high)}, n = {difference.n} rounds"
+    return f"{compared}: {points(difference.mean)} ({interval}): {finding}."
 
 
 def diagonal_rows(study: Study, errors: pd.DataFrame) -> list[list[str]]:
@@ -120,10 +125,10 @@ def diagonal_rows(study: Study, errors: pd.DataFrame) -> list[list[str]]:
 
 
 def diagonal_groups(study: Study, errors: pd.DataFrame) -> list[dict]:
-    """Return the same for models trained on the target alone and for all others, without a group that made no errors.
+    """Return the same for two groups: models trained on the target alone, and all others; a group needs errors.
 
-    Each group is ready for a sentence: trained_on, errors, of_errors and of_pairs (shares there), models, and above:
-    those with a larger share of errors than of pairs there.
+    Each group has what a sentence needs: trained_on, errors, of_errors and of_pairs (the shares there), models, and
+    above: how many models have a larger share of their errors than of their pairs there.
     """
     counts = along_diagonal(errors)
     counts = counts[counts["errors"] > 0]

@@ -1,14 +1,16 @@
 """A model, its published values, and the protocol of a study, as typed values."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
 from twinbench.architectures.catalog import architectures
+from twinbench.data.dataset import Dataset
 from twinbench.metric import METRICS
 from twinbench.spec.fields import Count, Number, Positive, Strict
 from twinbench.spec.objectives import Objective
-from twinbench.spec.training import Training
+from twinbench.spec.training import Curves, Training
 
 
 class Pairs(Strict):
@@ -26,19 +28,20 @@ class Protocol(Strict):
     rounds: Count
     folds: Annotated[int, Field(ge=2, le=1000)] | None = None
     fixed_data: bool = False  # rounds share pairs, order of batches and dropout; only the initial weights differ
+    validation_from: Literal["train", "test"] = "train"  # the data set's part that validation pairs are drawn from
+    curves: Curves = Curves()
 
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> "Protocol":
         if not self.pairs:  # a part of a protocol may lack them
             return self
         pairs, dataset = self.pairs, info.context
-        if dataset and 2 * (drawn := pairs.train + pairs.validation) > dataset.train:
-            raise ValueError(f"pairs.train + pairs.validation: {drawn} pairs need {2 * drawn} distinct digits, "
-                             f"{dataset.title} has {dataset.train}; at most {dataset.train // 2} pairs "
-                             "are allowed")  # fmt: skip
-        if dataset and 2 * pairs.test > dataset.test:
-            raise ValueError(f"pairs.test: {pairs.test} pairs need {2 * pairs.test} distinct digits, {dataset.title}'s "
-                             f"test part has {dataset.test}; at most {dataset.test // 2} are allowed")  # fmt: skip
+        if dataset:
+            self._check_parts(dataset)
+        if self.validation_from == "test" and not pairs.validation:
+            raise ValueError("validation_from: there are no validation pairs; test is allowed with pairs.validation")
+        if self.curves and "validation" in (self.curves.splits or []) and not (pairs.validation or self.folds):
+            raise ValueError("curves.splits: there are no validation pairs; allowed with folds or pairs.validation")
         if self.folds and pairs.train and pairs.train % self.folds:
             raise ValueError(f"folds: {self.folds} folds do not divide the {pairs.train} training pairs; "
                              "a divisor of pairs.train is allowed")  # fmt: skip
@@ -47,31 +50,60 @@ class Protocol(Strict):
                              "pairs.validation must be 0 with folds")  # fmt: skip
         return self
 
+    def _check_parts(self, dataset: Dataset) -> None:
+        """Check that each part of the data set has enough images."""
+        drawn = {"train": ["train"], "test": ["test"]}
+        drawn[self.validation_from].append("validation")
+        for part, splits in drawn.items():
+            count, images = sum(getattr(self.pairs, split) for split in splits), getattr(dataset, part)
+            if 2 * count > images:
+                key = " + ".join(f"pairs.{split}" for split in splits)
+                raise ValueError(f"{key}: {count} pairs need {2 * count} distinct digits, {dataset.title}'s {part} "
+                                 f"part has {images}; at most {images // 2} pairs are allowed")  # fmt: skip
+
+
+MetricName = Literal[tuple(METRICS)]
+
 
 class PublishedValue(Strict):
     """One published number, the mean of ``n`` rounds; accuracies and errors as fractions of 1.
 
-    ``loss`` is that of the whole objective, ``target_loss`` that of the target head. ``evidence``, if any, says
-    what was seen to explain a difference.
+    ``loss`` is that of the whole objective, ``target_loss`` that of the target head. ``std`` is the spread as printed;
+    ``spread`` says what it is: the sample standard deviation, its square, the standard deviation of a whole population
+    (divided by n, not by n − 1), or not known.
     """
 
-    metric: Literal[tuple(METRICS)]
+    metric: MetricName
     split: Literal["train", "validation", "test"] = "test"
     value: Number
     std: Positive | None = None
+    spread: Literal["std", "variance", "population", "unknown"] = "std"
     n: Count = 1
-    evidence: str | None = None
+    by_eye: bool = False  # read from a figure
 
     @model_validator(mode="after")
-    def _is_a_share(self) -> "PublishedValue":
+    def _fits(self) -> "PublishedValue":
         metric = METRICS[self.metric]
         if metric.share and not 0 <= self.value <= 1:
             raise ValueError(f"value: {self.value} is no {metric.words}; a fraction of 1 is allowed")
+        if self.spread != "std" and self.std is None:
+            raise ValueError("spread: there is no std that it could describe; allowed with std")
+        if self.spread == "population" and self.n < 2:
+            raise ValueError("spread: one round has no population; population is allowed with n of at least 2")
         return self
 
     @property
+    def deviation(self) -> float | None:
+        """The sample standard deviation over the rounds; None if it was not published or its kind is not known."""
+        if self.std is None or self.spread == "unknown":
+            return None
+        if self.spread == "variance":
+            return math.sqrt(self.std)
+        return self.std * math.sqrt(self.n / (self.n - 1)) if self.spread == "population" else self.std
+
+    @property
     def is_main(self) -> bool:
-        """Whether this is an accuracy or error on the test pairs."""
+        """Whether this is an accuracy or an error on the test pairs: a published test result."""
         return self.split == "test" and METRICS[self.metric].share
 
 
@@ -83,8 +115,8 @@ class Published(Strict):
     values: list[PublishedValue] = Field(default_factory=list)
 
 
-class Model(Strict):
-    """A named entry of a study: an architecture with options, its objective, and its published values."""
+class Entry(Strict):
+    """The keys of a model in a study file: an architecture with options, its objective, and its published values."""
 
     label: str
     architecture: str
@@ -93,11 +125,16 @@ class Model(Strict):
     decision: Literal["target", "digits"]
     accelerator: Literal["cpu", "gpu"] = "cpu"
     rounds: Count | None = None  # at most so many of the study's rounds
+    whole_rounds: Count | None = None  # rounds that train all folds; the others train the last fold alone
+    rounds_per_job: Count | None = None  # of this model; None for the study's
+    reported_fold: Literal["best", "last"] = "best"  # by the validation accuracy, or the last one
     training: Training
     published: Published = Published()
+    tries: str | None = None  # a model whose published values this one tries to explain; it is shown, but never counts
+    metrics: dict[MetricName, MetricName] = Field(default_factory=dict)  # published metric → what the code called so
 
     @model_validator(mode="after")
-    def _known(self) -> "Model":
+    def _known(self) -> "Entry":
         known = architectures()
         if self.architecture not in known:
             raise ValueError(f"architecture: unknown {self.architecture!r}; allowed: {', '.join(sorted(known))}")
@@ -110,8 +147,23 @@ class Model(Strict):
             trained = ", ".join(self.objective.trained)
             raise ValueError(f"decision: the {self.decision} head is not trained; allowed: {trained}")
         for number, phase in enumerate(self.objective.in_turn):
+            if phase.digit_images != "both" and not phase.digits:
+                key = f"objective.phases.{number}" if self.objective.phases else "objective"
+                raise ValueError(f"{key}.digit_images: the digit head is not trained; allowed with digits above 0")
             for part in phase.train or []:
                 if part not in parts:
                     raise ValueError(f"objective.phases.{number}.train: {self.architecture} has no part {part!r}; "
                                      f"allowed: {', '.join(parts)}")  # fmt: skip
         return self
+
+
+class Model(Entry):
+    """A model of a study; with ``as_run_of``, what the authors' code ran, beside what the report describes."""
+
+    as_run_of: str | None = None  # the model as described, whose published values judge this one too
+    differs: list[str] = Field(default_factory=list)  # from it: a sentence for each difference
+
+    @property
+    def sees_test(self) -> bool:
+        """Whether test pairs pass through it in training, so that it cannot be compared with models that see none."""
+        return "test" in self.training.passes

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from itertools import accumulate, pairwise
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -12,7 +12,7 @@ HEADS = ("target", "digits")
 
 
 class Linear(Strict):
-    """A weight that goes from ``start`` in the first epoch towards ``end``, to be reached an epoch after the last.
+    """A weight that changes linearly, from ``start`` in the first epoch to ``end`` one epoch after the last.
 
     A plain number stands for a constant weight.
     """
@@ -36,14 +36,15 @@ Weight = Annotated[Linear, BeforeValidator(_as_linear, json_schema_input_type=No
 
 
 class Weights(Strict):
-    """Weights of the losses: for the target head, and for both digits added up. A weight of 0 is not written."""
+    """Weights of the losses: for the target head, and for the digits added up. A default value is not written."""
 
     target: Weight = Linear(start=0, end=0)
     digits: Weight = Linear(start=0, end=0)
+    digit_images: Literal["both", "left", "right"] = "both"  # whose digit losses count
 
     @model_serializer(mode="wrap")
     def _short(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in dump(self).items() if value}
+        return {key: value for key, value in dump(self).items() if value and value != "both"}
 
 
 class Phase(Weights):
@@ -51,6 +52,7 @@ class Phase(Weights):
 
     share: Annotated[Number, Field(gt=0, lt=1)]
     train: Annotated[list[str], Field(min_length=1)] | None = None  # None: all; a frozen part is in evaluation mode
+    new_optimizer: bool = False  # it forgets its moments at the start of the phase
 
 
 class Stage(NamedTuple):
@@ -58,6 +60,8 @@ class Stage(NamedTuple):
 
     weights: dict[str, float]  # of the ``target`` and of the ``digits`` loss
     parts: tuple[str, ...] | None  # names of the model's children that are trained; None for all
+    digit_images: str = "both"  # whose digit losses count
+    new_optimizer: bool = False  # whether the optimiser starts anew
 
 
 class Objective(Weights):
@@ -67,8 +71,9 @@ class Objective(Weights):
 
     @model_validator(mode="after")
     def _trains(self) -> "Objective":
-        if self.phases and (self.target or self.digits):
-            raise ValueError("phases: each phase has its own weights; target and digits are allowed without phases")
+        if self.phases and (self.target or self.digits or self.digit_images != "both"):
+            own = "target, digits and digit_images"
+            raise ValueError(f"phases: each phase has its own weights; {own} are allowed without phases")
         if self.phases and abs(sum(phase.share for phase in self.phases) - 1) > 1e-9:
             raise ValueError("phases: the shares must add up to 1")
         for number, phase in enumerate(self.in_turn):
@@ -80,7 +85,9 @@ class Objective(Weights):
     @property
     def in_turn(self) -> list[Phase]:
         """The phases; weights for the whole training make a single one."""
-        return self.phases or [Phase.model_construct(share=1.0, target=self.target, digits=self.digits)]
+        if self.phases:
+            return self.phases
+        return [Phase.model_construct(share=1.0, **{key: getattr(self, key) for key in Weights.model_fields})]
 
     @property
     def varies(self) -> bool:
@@ -110,4 +117,5 @@ class Objective(Weights):
         progress = (epoch - 1 - first) / (ends[number] - first)
         weights = {head: getattr(phase, head) for head in HEADS}
         now = {head: weight.start + (weight.end - weight.start) * progress for head, weight in weights.items()}
-        return Stage(now, phase.train and tuple(phase.train))
+        starts = phase.new_optimizer and epoch == first + 1
+        return Stage(now, phase.train and tuple(phase.train), phase.digit_images, starts)

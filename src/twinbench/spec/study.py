@@ -12,7 +12,8 @@ from twinbench.architectures.catalog import Architecture, architectures
 from twinbench.metric import METRICS
 from twinbench.spec.fields import CONSTANT, Count, Strict, Task
 from twinbench.spec.model import Model, Protocol
-from twinbench.spec.training import Cell, Inputs
+from twinbench.spec.rounds import folds_of
+from twinbench.spec.training import Cell, Inputs, Tested
 
 TRAIN_PAIRS = "protocol.pairs.train"  # the one option of the protocol that a sweep may vary
 Value = bool | int | float | str  # of an axis, after a check against its option
@@ -26,6 +27,7 @@ class Source(Strict):
     title: str
     date: str | None = None
     table: str
+    code: str | None = None  # the authors' own, and which files of it were read
 
 
 class Described(Strict):
@@ -84,24 +86,27 @@ class Study(Described):
         return [str(fold) for fold in range(self.protocol.folds)] if self.protocol.folds else ["all"]
 
     def blocks(self, model: str | None = None) -> list[str]:
-        """Return the blocks of rounds of the study, or of a model that may have fewer: ``["0-7", "8-15"]``.
+        """Return the blocks of rounds of the study's examples, or of a model's training jobs: ``["0-7", "8-15"]``.
 
         If all blocks are full, more rounds only add blocks.
         """
         rounds, size = self.protocol.rounds, self.rounds_per_job
-        if model and self.models[model].rounds:
-            rounds = min(rounds, self.models[model].rounds)
+        if model:
+            entry = self.models[model]
+            rounds, size = min(rounds, entry.rounds or rounds), entry.rounds_per_job or size
         return [f"{first}-{min(first + size, rounds) - 1}" for first in range(0, rounds, size)]
 
     def cells(self, model: str | None = None) -> list[dict[str, str]]:
-        """Return study, model, fold and rounds of every training job of the study, or of one of its models."""
-        cells = [
-            {"study": self.name, "model": name, "fold": fold, "rounds": block}
-            for name in ([model] if model else self.models)
-            for fold in self.folds
-            for block in self.blocks(name)
-        ]
+        """Return study, model and rounds of every training job of the study, or of one of its models."""
+        names = [model] if model else self.models
+        blocks = [(name, rounds) for name in names for rounds in self.blocks(name)]
+        cells = [{"study": self.name, "model": name, "rounds": rounds} for name, rounds in blocks]
         return [cell for cell in cells if cell not in self.missing]
+
+    def trainings(self, model: str, rounds: range) -> int:
+        """Return how many trainings a model has in some rounds: one per fold that it trains."""
+        whole = self.models[model].whole_rounds
+        return sum(len(folds_of(self.folds, whole, round_)) for round_ in rounds)
 
     def without_missing(self, folder: str, predictions: str) -> "Study":
         """Return the study without cells whose files are missing, and without models that then have no cell.
@@ -131,7 +136,9 @@ class Study(Described):
         for name, value in entry.options.items():
             if isinstance(value, int):  # of true and false, the other one may mean two branches instead of one
                 default = declared.options[name][1]
-                count *= 1 + (value != default) if isinstance(value, bool) else max(1, value / default)
+                count *= (
+                    1 + (value != default) if isinstance(value, bool) else max(1, value / default if default else 1)
+                )
         return entry.published.parameters or round(count)
 
     def modules(self, model: str | None = None) -> list[str]:
@@ -152,20 +159,32 @@ class Study(Described):
         if taken := [pairs for setting in settings if (pairs := self.train_pairs(setting))]:
             counts["train"] = train - counts["validation"] if self.task == "pairs" else max(taken)
         names = {"task": self.task, "study": self.name, "seed": self.seed, "counts": counts}
-        return names | self.protocol.model_dump(include={"folds", "fixed_data"})
+        return names | self.protocol.model_dump(include={"folds", "fixed_data", "validation_from"})
 
     def cell(self, model: str) -> dict[str, Any]:
         """Return the slice that training a model depends on; `spec.training.Cell` reads it."""
         entry = self.models[model]
-        shared = {"study": self.name, "seed": self.seed, "fixed_data": self.protocol.fixed_data}
-        inputs = Inputs(task=self.task, scaling=entry.training.scaling, train_pairs=self.train_pairs(model))
-        own = {key: getattr(entry, key) for key in ("architecture", "options", "objective", "decision", "training")}
-        return Cell(**shared, model=model, parameter_budget=self.parameter_budget, inputs=inputs, **own).model_dump()
+        names = {"study": self.name, "model": model, "seed": self.seed, "folds": self.folds}
+        shared = {key: getattr(self.protocol, key) for key in ("fixed_data", "curves")}
+        shared |= {"parameter_budget": self.parameter_budget, "inputs": self.inputs(model)}
+        own = {key: getattr(entry, key) for key in Cell.model_fields if key in Model.model_fields}
+        return Cell(**names, **shared, **own).model_dump()
 
     def predicted(self) -> dict[str, dict[str, Any]]:
-        """Return the slice that predictions depend on: inputs, architecture and options of every model."""
-        cells = {name: self.cell(name) for name in self.models}
-        return {name: {key: cell[key] for key in ("inputs", "architecture", "options")} for name, cell in cells.items()}
+        """Return the slice that predictions depend on: inputs, architecture, options and test mode of every model."""
+        return {
+            name: Tested(
+                study=self.name, seed=self.seed, inputs=self.inputs(name), architecture=model.architecture,
+                options=model.options,
+                **model.training.model_dump(include={"branch", "tested_in_training_mode"}),
+            ).model_dump()
+            for name, model in self.models.items()
+        }  # fmt: skip
+
+    def inputs(self, model: str) -> Inputs:
+        """Return the inputs that a model gets."""
+        scaling = self.models[model].training.scaling
+        return Inputs(task=self.task, scaling=scaling, train_pairs=self.train_pairs(model))
 
     def train_pairs(self, model: str) -> int | None:
         """Return how many training pairs a setting of a sweep takes of those drawn; None if it takes all."""
@@ -173,15 +192,17 @@ class Study(Described):
         return self.swept.settings[model][paths.index(TRAIN_PAIRS)] if TRAIN_PAIRS in paths else None
 
     def scoring(self) -> dict[str, dict[str, Any]]:
-        """Return, for every model and the baseline, the decision that counts, the losses' weights and the loss.
+        """Return, for every model and the baseline, the decision and the fold that count, and what makes its loss.
 
-        Where the weights change, those of the last epoch count.
+        Where the weights of the losses change, those of the last epoch count.
         """
+        constant = {"decision": "target", "weights": {"target": 1.0}, "loss": "cross-entropy", "reported_fold": "best"}
         scoring = {}
         for name, model in self.models.items():
-            weights = model.objective.stage(model.training.epochs, model.training.epochs).weights
-            scoring[name] = {"decision": model.decision, "weights": weights, "loss": self.architecture(name).loss}
-        return scoring | {CONSTANT: {"decision": "target", "weights": {"target": 1.0}, "loss": "cross-entropy"}}
+            last = model.objective.stage(model.training.epochs, model.training.epochs)
+            own = {"decision": model.decision, "reported_fold": model.reported_fold}
+            scoring[name] = own | {"weights": last.weights, "loss": self.architecture(name).loss}
+        return scoring | {CONSTANT: constant}
 
     def answering(self) -> dict[str, dict[str, Any]]:
         """Return, for every model, the decision that counts and the heads that are trained."""
@@ -189,7 +210,7 @@ class Study(Described):
         return {name: {"decision": model.decision, "trained": model.objective.trained} for name, model in models}
 
     def shown(self) -> dict[str, Any]:
-        """Return the slice that the figures depend on: labels, published values and, of a sweep, its axes."""
+        """Return the slice that the figures depend on: labels, published values, models as run and a sweep's axes."""
         published = {
             name: metric.of(value.value)
             for name, model in self.models.items()
@@ -197,7 +218,12 @@ class Study(Described):
             if value.is_main and (metric := METRICS[value.metric]).column == "accuracy"
         }
         swept = self.swept and self.swept.model_dump(exclude={"conclusion", "reduced"})  # which the report shows
-        return {"labels": self.labels, "published": published, "swept": swept}
+        return {"labels": self.labels, "published": published, "as_run": self.as_run, "swept": swept}
+
+    @property
+    def as_run(self) -> dict[str, str]:
+        """The models as run, and for each the model as described."""
+        return {name: model.as_run_of for name, model in self.models.items() if model.as_run_of}
 
     @property
     def labels(self) -> dict[str, str]:

@@ -1,11 +1,15 @@
 """How a model is trained, as typed models."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from twinbench.spec.fields import Count, Fraction, Number, Positive, Strict, Task
 from twinbench.spec.objectives import Objective
+from twinbench.spec.rounds import folds_of
+
+Split = Literal["train", "validation", "test"]
 
 
 class Optimizer(Strict):
@@ -24,28 +28,68 @@ class Optimizer(Strict):
 
 
 class EarlyStopping(Strict):
-    """Stop when the validation loss has not fallen for ``patience`` epochs; the best epoch's weights are kept."""
+    """Stop when the validation loss has not fallen for ``patience`` epochs.
+
+    The weights of the epoch with the lowest loss are kept; with ``restore: stopped``, only if the patience ran out.
+    """
 
     patience: Count
+    restore: Literal["always", "stopped"] = "always"
+
+
+class Chain(Strict):
+    """Folds that follow each other with the same model and optimiser. ``reset`` is made anew before each next fold."""
+
+    reset: list[Literal["Linear", "Conv2d", "ConvTranspose2d", "BatchNorm1d", "BatchNorm2d", "optimizer"]]
 
 
 class Training(Strict):
-    """How one replica is trained."""
+    """How one model is trained on one fold of one round. The defaults are what a textbook does."""
 
     epochs: Count
     batch_size: Count
     optimizer: Optimizer
     early_stopping: EarlyStopping | None = None
-    # Inputs are scaled by mean and standard deviation of the round's training pairs, or not at all.
-    scaling: Literal["training", "raw"] = "training"
+    # Inputs are scaled by mean and deviation of the training pairs, by those of their own split, or not at all.
+    scaling: Literal["training", "split", "raw"] = "training"
+    shuffle: bool = True  # a new order of the training pairs in every epoch
+    # A shared branch sees both images of a pair as one batch, or is called once per image; batch norm tells them apart.
+    branch: Literal["pair", "image"] = "pair"
+    # The epoch from which the model trains in evaluation mode: without dropout, with batch norm's running statistics.
+    evaluation_mode_from: Annotated[int, Field(ge=2)] | None = None
+    # Splits whose every evaluation leaves the model in training mode: with dropout, and the batch's own statistics.
+    tested_in_training_mode: list[Split] = Field(default_factory=list)
+    # Splits that pass through the model in training mode after each epoch, each as one batch, in this order: batch norm
+    # takes them into its running statistics. Early stopping sees the loss of this pass.
+    passes: list[Literal["validation", "test"]] = Field(default_factory=list)
+    chain: Chain | None = None  # None: each fold has a model and an optimiser of its own
+
+
+class Curves(Strict):
+    """What is evaluated after every epoch for the figures: of each round, one fold or all of them."""
+
+    splits: list[Split] = Field(default_factory=list)
+    folds: Literal["one", "all"] = "one"
 
 
 class Inputs(Strict):
     """The inputs that a model gets of the pairs that a study drew."""
 
     task: Task
-    scaling: Literal["training", "raw"]
+    scaling: Literal["training", "split", "raw"]
     train_pairs: Count | None = None  # at most so many of the training pairs; None for all
+
+
+class Tested(Strict):
+    """The slice of the configuration that a model's predictions depend on."""
+
+    study: str
+    seed: int
+    inputs: Inputs
+    architecture: str
+    options: dict[str, Any]
+    branch: Literal["pair", "image"]
+    tested_in_training_mode: list[Split]
 
 
 class Cell(Strict):
@@ -55,6 +99,9 @@ class Cell(Strict):
     model: str
     seed: int
     fixed_data: bool
+    folds: list[str]
+    whole_rounds: Count | None
+    curves: Curves
     parameter_budget: Count | None
     inputs: Inputs
     architecture: str
@@ -62,3 +109,7 @@ class Cell(Strict):
     objective: Objective
     decision: Literal["target", "digits"]
     training: Training
+
+    def trainings(self, rounds: Iterable[int]) -> list[tuple[int, str]]:
+        """Return round and fold of every training of these rounds."""
+        return [(round_, fold) for round_ in rounds for fold in folds_of(self.folds, self.whole_rounds, round_)]

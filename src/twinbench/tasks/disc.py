@@ -36,13 +36,13 @@ def grid() -> np.ndarray:
 
 def draw(
     rounds: range, *, counts: dict[str, int], folds: int | None, seed: int, study: str = SEED_NAME,
-    fixed_data: bool = False, purpose: str = "points",
+    fixed_data: bool = False, validation_from: str = "train", purpose: str = "points",
 ) -> pd.DataFrame:  # fmt: skip
     """Draw the points of some rounds, uniform on [0, 1]²; a split ``grid`` of regular points follows in each round.
 
     Args as in `pairs.draw`, but:
         seed: base of the seeds; every round and split has its own, so they do not depend on each other.
-        study: plays no part: all studies of the disc see the same points.
+        study, validation_from: play no part: all studies of the disc see the same points, and points have no parts.
         purpose: axis of the seed; the study's own points and those of tuning never mix.
 
     Returns:

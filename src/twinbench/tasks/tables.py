@@ -32,9 +32,3 @@ def take_first(table: pd.DataFrame, number: str, train: int | None) -> pd.DataFr
     if train is None:
         return table
     return table[(table["split"] != "train") | (table[number] < train)]
-
-
-def parse_rounds(block: str) -> range:
-    """Return the rounds of a block: ``"8-15"`` → ``range(8, 16)``."""
-    first, last = block.split("-")
-    return range(int(first), int(last) + 1)

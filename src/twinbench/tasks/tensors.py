@@ -1,6 +1,6 @@
 """Turn a table of examples into the tensors that a training works on."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +36,9 @@ def join(splits: list[Split]) -> Split:
 
 
 def load_splits(
-    inputs: Inputs, images: dict[str, Tensor], table: pd.DataFrame, fold: str, device: torch.device
-) -> dict[int, dict[str, Split]]:
+    inputs: Inputs, images: dict[str, Tensor], table: pd.DataFrame, fold: str, device: torch.device,
+    wanted: Collection[str] | None = None,
+) -> dict[int, dict[str, Split]]:  # fmt: skip
     """Return the non-empty splits of every round in a table, as fold ``fold`` sees them, in the table's order.
 
     Args:
@@ -45,16 +46,18 @@ def load_splits(
         images: pooled images by part (`data.images.write_images`); empty for the disc.
         table: examples (`tasks.draw`).
         fold: a number as text, or ``all``.
+        wanted: the splits to return, the training split among them; None for all.
     """
     table = take_first(assign_splits(table, fold), task_of(inputs.task).NUMBER, inputs.train_pairs)
+    table = table if wanted is None else table[table["split"].isin(wanted)]
     return {int(round_): _splits(inputs, images, rows, device) for round_, rows in table.groupby("round")}
 
 
 def _splits(inputs: Inputs, images: dict[str, Tensor], table: pd.DataFrame, device: torch.device) -> dict[str, Split]:
     """Return the splits of one round, in the order of `SPLITS`.
 
-    One mean and one deviation, of all pixels of the training pairs, scale the grey levels. Each coordinate of a point
-    has its own mean and deviation, over the training points and in float64.
+    One mean and one deviation, of all pixels of the training pairs or of the split's own, scale the grey levels. Each
+    coordinate of a point has its own mean and deviation, over the points and in float64.
     """
     rows, points = dict(list(table.groupby("split"))), inputs.task == "disc"
 
@@ -64,15 +67,17 @@ def _splits(inputs: Inputs, images: dict[str, Tensor], table: pd.DataFrame, devi
     def values(split: str) -> Tensor | np.ndarray:
         if points:
             return rows[split][["x", "y"]].to_numpy()
-        of_part = images["test_images" if split == "test" else "train_images"]
-        return of_part[integers(split, ["left_index", "right_index"])]
+        return images[f"{rows[split]['part'].iloc[0]}_images"][integers(split, ["left_index", "right_index"])]
 
-    mean, deviation = 0.0, 1.0
-    if inputs.scaling == "training":
-        train = values("train")
-        deviation, mean = (train.std(axis=0), train.mean(axis=0)) if points else torch.std_mean(train)
+    def moments(split: str) -> tuple[Tensor | np.ndarray, Tensor | np.ndarray]:
+        found = values(split)
+        return (found.mean(axis=0), found.std(axis=0)) if points else torch.std_mean(found)[::-1]
+
+    mean, deviation = moments("train") if inputs.scaling == "training" else (0.0, 1.0)
     splits = {}
     for split in sorted(rows, key=[*SPLITS, *rows].index):
+        if inputs.scaling == "split":
+            mean, deviation = moments(split)
         scaled = torch.as_tensor((values(split) - mean) / deviation, dtype=torch.float32)
         target = integers(split, "target")
         digits = torch.full((len(target), 2), -1) if points else integers(split, ["left_digit", "right_digit"])

@@ -1,9 +1,8 @@
-"""The one training loop: epochs, early stopping, divergence and history, for every study and device."""
+"""The one training loop: epochs, early stopping, divergence and curves, for every study and device."""
 
 import logging
 import time
 from dataclasses import dataclass, field
-from itertools import product
 
 import numpy as np
 
@@ -25,6 +24,24 @@ class Outcome:
     evaluate_seconds: float = 0.0  # of all replicas together, in the evaluations after each epoch
     history: list[dict] = field(default_factory=list)  # replica, epoch, split, losses, accuracies, seconds
 
+    @classmethod
+    def of(cls, count: int) -> "Outcome":
+        """Return the outcome of ``count`` replicas before their first epoch."""
+        epochs = np.zeros(count, dtype=int)
+        return cls(["ok"] * count, ["all epochs done"] * count, epochs, epochs.copy(), np.zeros(count))
+
+    def diverge(self, which: np.ndarray, reason: str) -> None:
+        """Note that the replicas in the mask (R,) have diverged."""
+        for r in np.flatnonzero(which):
+            self.status[r], self.reason[r] = "diverged", reason
+
+    @classmethod
+    def resumed(cls, progress: dict) -> "Outcome":
+        """Return the outcome that a checkpoint holds."""
+        outcome = cls.of(len(progress["status"]))
+        _take_over(outcome, progress)
+        return outcome
+
 
 class EarlyStopping:
     """Remember each replica's lowest validation loss and its epoch, and say when its patience is over. R replicas.
@@ -45,79 +62,105 @@ class EarlyStopping:
         return improved, active & (epoch - self.best_epoch >= self.patience)
 
 
-def fit(replicas: Replicas, splits: list[str], checkpoint: Checkpoint | None = None) -> Outcome:
-    """Train all replicas as ``replicas.training`` says: for all epochs, or until early stopping.
+class Leg:
+    """How far the R replicas have come in one leg: in their only training, or in one fold of a chain."""
 
-    Every split is evaluated after every epoch, for the record; only the validation loss decides anything. A replica
-    whose training loss is not finite stops as ``diverged``. With a checkpoint, a killed training goes on from the last
-    one.
+    def __init__(self, replicas: Replicas):
+        count, stopping = len(replicas.assignments), replicas.training.early_stopping
+        self.epoch = 0
+        self.active = np.array([assignment is not None for assignment in replicas.assignments])
+        self.outcome = Outcome.of(count)
+        self.stopping = EarlyStopping(count, stopping.patience) if stopping else None
+
+    def progress(self) -> dict:
+        """Return everything that changes, for a checkpoint."""
+        stopping = vars(self.stopping) if self.stopping else {}
+        return {"epoch": self.epoch, "active": self.active, "outcome": vars(self.outcome), "stopping": stopping}
+
+    def resume(self, progress: dict) -> None:
+        """Take over what `progress` returned."""
+        self.epoch, self.active = progress["epoch"], np.array(progress["active"])
+        self.outcome = Outcome.resumed(progress["outcome"])
+        _take_over(self.stopping, progress["stopping"])
+
+
+def fit(replicas: Replicas, checkpoint: Checkpoint | None = None) -> list[Outcome]:
+    """Train all replicas as ``replicas.training`` says; return an outcome per leg.
+
+    After each epoch, only the splits that early stopping, passes or curves need are evaluated. Only the validation loss
+    decides anything. A replica whose weights are not finite stops as ``diverged``. With a checkpoint, a killed training
+    goes on from the last one.
     """
-    count = len(replicas.data)
-    epochs_done, active, first = np.zeros(count, dtype=int), np.ones(count, dtype=bool), 1
-    outcome = Outcome(["ok"] * count, ["all epochs done"] * count, epochs_done, epochs_done.copy(), np.zeros(count))
-    epochs, early_stopping = replicas.training.epochs, replicas.training.early_stopping
-    stopping = EarlyStopping(count, early_stopping.patience) if early_stopping else None
+    outcomes: list[Outcome] = []
+    leg = None
     if checkpoint and (saved := checkpoint.load()):
         tensors, progress = saved
+        outcomes = [Outcome.resumed(done) for done in progress["outcomes"]]
+        replicas.begin(len(outcomes))
+        leg = Leg(replicas)
+        leg.resume(progress["leg"])
         replicas.resume(tensors)
-        _take_over(outcome, progress["outcome"])
-        _take_over(stopping, progress["stopping"])
-        active, first = np.array(progress["active"]), progress["epoch"] + 1
-        log.info("resumed after epoch %d", progress["epoch"])
-    began = time.perf_counter()
+        log.info("resumed after epoch %d", leg.epoch)
+    while len(outcomes) < len(replicas.legs):
+        if leg is None:
+            replicas.begin(len(outcomes))
+            leg = Leg(replicas)
+        _fit_leg(replicas, leg, checkpoint, outcomes)
+        outcomes.append(leg.outcome)
+        leg = None
+    return outcomes
+
+
+def _fit_leg(replicas: Replicas, leg: Leg, checkpoint: Checkpoint | None, done: list[Outcome]) -> None:
+    epochs, began, first = replicas.training.epochs, time.perf_counter(), leg.epoch + 1
     for epoch in range(first, epochs + 1):
-        if not active.any():
+        if not leg.active.any():
             break
-        outcome.train_seconds += replicas.train_epoch(epoch, active)
-        evaluating = time.perf_counter()
-        scores = {split: replicas.evaluate(split, epoch, active) for split in splits}
-        outcome.evaluate_seconds += time.perf_counter() - evaluating
-        for split, r in product(splits, np.flatnonzero(active).tolist()):
-            row = {"replica": r, "epoch": epoch, "split": split, **scores[split][r]}
-            outcome.history.append(row | {"seconds": float(outcome.train_seconds[r])})
-        _log_epoch(epoch, epochs, scores, (time.perf_counter() - began) / (epoch - first + 1))
-        outcome.epochs[active] = epoch
-        active = _still_active(outcome, epoch, scores, active, stopping, replicas)
+        _train_epoch(replicas, leg, epoch)
+        seconds = (time.perf_counter() - began) / (epoch - first + 1)
+        log.info("epoch %d/%d: %.2f s per epoch, %.1f s left", epoch, epochs, seconds, seconds * (epochs - epoch))
         if checkpoint and checkpoint.due():
-            progress = {"epoch": epoch, "active": active, "outcome": vars(outcome)}
-            checkpoint.save(replicas.checkpoint(), progress | {"stopping": vars(stopping) if stopping else {}})
-    outcome.best_epoch = stopping.best_epoch if stopping else outcome.epochs
-    return outcome
+            checkpoint.save(replicas.checkpoint(), {"outcomes": list(map(vars, done)), "leg": leg.progress()})
+    outcome, stopping = leg.outcome, leg.stopping
+    if stopping and replicas.training.early_stopping.restore == "stopped":
+        ran_out = outcome.epochs - stopping.best_epoch >= stopping.patience
+        replicas.drop_best(~ran_out)
+        outcome.best_epoch = np.where(ran_out, stopping.best_epoch, outcome.epochs)
+    else:
+        outcome.best_epoch = stopping.best_epoch if stopping else outcome.epochs
+    replicas.end()
 
 
-def _still_active(
-    outcome: Outcome, epoch: int, scores: dict[str, list[dict]], active: np.ndarray, stopping: EarlyStopping | None,
-    replicas: Replicas,
-) -> np.ndarray:  # fmt: skip
-    """Return which replicas (mask (R,)) go on; note why the others stop, and keep the weights of improved ones."""
-    finite = np.array([np.isfinite(score.get("loss", 0)) for score in scores["train"]])
-    for r in np.flatnonzero(active & ~finite):
-        outcome.status[r], outcome.reason[r] = "diverged", f"training loss not finite after epoch {epoch}"
-    active = active & finite
-    if stopping:
+def _train_epoch(replicas: Replicas, leg: Leg, epoch: int) -> None:
+    """Train and evaluate the active replicas; note which of them stop, and why."""
+    outcome, active = leg.outcome, leg.active
+    outcome.train_seconds += replicas.train_epoch(epoch, active)
+    evaluating = time.perf_counter()
+    scores = {split: replicas.evaluate(split, epoch, active & of) for split, of in replicas.evaluated().items()}
+    outcome.evaluate_seconds += time.perf_counter() - evaluating
+    for split, of_replicas in scores.items():
+        for r, score in enumerate(of_replicas):
+            if score:
+                row = {"replica": r, "epoch": epoch, "split": split, **score}
+                outcome.history.append(row | {"seconds": float(outcome.train_seconds[r])})
+    outcome.epochs[active] = leg.epoch = epoch
+    finite = replicas.finite(active)
+    outcome.diverge(active & ~finite, f"weights not finite after epoch {epoch}")
+    leg.active = active & finite
+    if leg.stopping:
         losses = np.array([score.get("loss", np.inf) for score in scores["validation"]])
-        improved, ended = stopping.update(epoch, losses, active)
+        improved, ended = leg.stopping.update(epoch, losses, leg.active)
         replicas.keep_best(improved)
         for r in np.flatnonzero(ended):
-            outcome.reason[r] = f"no lower validation loss for {stopping.patience} epochs"
-        active = active & ~ended
-    return active
+            outcome.reason[r] = f"no lower validation loss for {leg.stopping.patience} epochs"
+        leg.active = leg.active & ~ended
+    ends = active & finite & (~leg.active | (epoch == replicas.training.epochs))
+    if ends.any():  # finite weights may be so large that no output is
+        losses = np.array([score.get("loss", 0.0) for score in replicas.evaluate("train", epoch, ends)])
+        outcome.diverge(ends & ~np.isfinite(losses), f"training loss not finite after epoch {epoch}")
 
 
 def _take_over(state: object, progress: dict) -> None:
     """Put an object's values back from a checkpoint, which holds arrays as lists; JSON keeps float64 exactly."""
     for name, value in progress.items():
         setattr(state, name, np.array(value) if isinstance(getattr(state, name), np.ndarray) else value)
-
-
-def _log_epoch(epoch: int, epochs: int, scores: dict[str, list[dict]], seconds: float) -> None:
-    """Log the means over the active replicas and, from the seconds of an epoch, the time left if none stops early."""
-    parts = []
-    for split, of_replicas in scores.items():
-        active = [score for score in of_replicas if score]
-        loss, accuracy = (np.mean([score[key] for score in active]) for key in ("loss", "accuracy"))
-        parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.1%}")
-    log.info(
-        "epoch %d/%d, %d training: %s; %.2f s per epoch, %.1f s left",
-        epoch, epochs, len(active), ", ".join(parts), seconds, seconds * (epochs - epoch),
-    )  # fmt: skip

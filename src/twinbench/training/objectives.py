@@ -10,8 +10,12 @@ from torch import Tensor
 from twinbench.architectures.registry import Heads
 from twinbench.decisions import decide
 
+SIDES = {"left": slice(0, 1), "right": slice(1, 2)}
 
-def loss_parts(heads: Heads, target: Tensor, digits: Tensor, replicas: int = 1) -> dict[str, Tensor]:
+
+def loss_parts(
+    heads: Heads, target: Tensor, digits: Tensor, replicas: int = 1, images: str = "both"
+) -> dict[str, Tensor]:
     """Return the mean loss of each head that the model has, (R,): a mean per replica, over its pairs.
 
     Args:
@@ -19,10 +23,11 @@ def loss_parts(heads: Heads, target: Tensor, digits: Tensor, replicas: int = 1) 
         target: (R·B,) int64, 1 where left ≤ right.
         digits: (R·B, 2) int64, the true digits.
         replicas: R; their pairs follow each other, B of each.
+        images: whose digit losses count, those of ``both`` images, of the ``left`` or of the ``right`` one.
 
     Returns:
         ``target``: cross-entropy of the comparison; for a head with one output, the squared difference from +1 (yes) or
-        −1. ``digits``: cross-entropy of the left digit plus that of the right.
+        −1. ``digits``: cross-entropy of the left digit plus that of the right, as far as they count.
     """
     rows = {}
     if "target" in heads and heads["target"].shape[1] == 1:
@@ -30,7 +35,10 @@ def loss_parts(heads: Heads, target: Tensor, digits: Tensor, replicas: int = 1) 
     elif "target" in heads:
         rows["target"] = F.cross_entropy(heads["target"], target, reduction="none")
     if "digits" in heads:
-        rows["digits"] = F.cross_entropy(heads["digits"].flatten(0, 1), digits.flatten(), reduction="none")
+        logits, true = heads["digits"], digits
+        if images != "both":
+            logits, true = (part[:, SIDES[images]] for part in (logits, true))
+        rows["digits"] = F.cross_entropy(logits.flatten(0, 1), true.flatten(), reduction="none")
     pairs = len(target) // replicas
     return {head: _times(1 / pairs, losses.unflatten(0, (replicas, -1)).sum(1)) for head, losses in rows.items()}
 

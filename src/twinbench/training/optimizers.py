@@ -25,6 +25,11 @@ class FusedOptimizer(ABC):
         lists = self.kept.items()
         return {f"{name}.{i}": t for name, tensors in lists for i, t in enumerate(tensors) if t is not None}
 
+    def reset(self) -> None:
+        """Forget all steps: what is kept is 0 again."""
+        for tensor in self.state().values():
+            tensor.zero_()
+
     @torch.no_grad()
     def step(self) -> None:
         """Update every parameter that has a gradient, and clear the gradients."""

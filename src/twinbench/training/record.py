@@ -11,9 +11,10 @@ from twinbench.files import DataError, one_line
 
 @dataclass(frozen=True)
 class Ended:
-    """How the training of one round ended."""
+    """How one training ended: that of one round and fold."""
 
     round: int
+    fold: str  # a number as text, or ``all``
     status: str  # ok or diverged
     reason: str  # why it stopped, in words
     epochs: int  # trained
@@ -23,19 +24,18 @@ class Ended:
 
 @dataclass(frozen=True)
 class Record:
-    """One training job. A record of an older version may lack fields, which are then None, or have others."""
+    """One training job. A record of an older version may lack some fields, which are then None, or have others."""
 
     study: str
     model: str
-    fold: str
-    rounds: list[Ended]
+    trainings: list[Ended]
     parameters: int
     flops: int | None = None  # of one example's forward pass
     device: str | None = None
     threads: int | None = None
     strategy: str | None = None
     initial_weights: str | None = None  # random, or where they come from
-    data_seconds: float | None = None  # of loading, for all rounds together
+    data_seconds: float | None = None  # of loading, for all trainings together
     evaluate_seconds: float | None = None  # of the evaluations after each epoch, likewise
     environment: dict[str, str] | None = None
 
@@ -48,30 +48,22 @@ class Record:
         """Return the record in a file.
 
         Raises:
-            DataError: the file is missing, no JSON, or lacks the cell's names or how its rounds ended.
+            DataError: the file is missing, no JSON, or lacks the cell's names or how its trainings ended.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-            if "study" not in content:  # of an older version, whose path names the cell
-                content["study"], content["model"], fold = Path(path).parts[-5:-2]
-                content["fold"] = fold.removeprefix("fold-")
             names = [field.name for field in fields(Ended)]
-            content["rounds"] = [Ended(*(round_[name] for name in names)) for round_ in content["rounds"]]
+            content["trainings"] = [Ended(*(ended[name] for name in names)) for ended in content["trainings"]]
             return cls(**{field.name: content[field.name] for field in fields(cls) if field.name in content})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: not a whole run record ({one_line(error)}); delete it and run again") from error
 
-    @property
-    def axes(self) -> dict[str, str]:
-        """The cell's study, model and fold."""
-        return {"study": self.study, "model": self.model, "fold": self.fold}
-
     def rows(self) -> pd.DataFrame:
-        """Return a row per round: the cell's names, how the round ended, cost, hardware and versions.
+        """Return a row per training: the cell's names, how the training ended, cost, hardware and versions.
 
-        Loading and evaluating are timed for the job as a whole: each of its rounds gets an equal share.
+        Loading and evaluating are timed for the job as a whole: each of its trainings gets an equal share.
         """
-        of_job = {k: v for k, v in vars(self).items() if k not in ("rounds", "environment")}
+        of_job = {k: v for k, v in vars(self).items() if k not in ("trainings", "environment")}
         for key in ("data_seconds", "evaluate_seconds"):
-            of_job[key] = of_job[key] and of_job[key] / len(self.rounds)
-        return pd.DataFrame([self.axes | vars(ended) | of_job | (self.environment or {}) for ended in self.rounds])
+            of_job[key] = of_job[key] and of_job[key] / len(self.trainings)
+        return pd.DataFrame([vars(ended) | of_job | (self.environment or {}) for ended in self.trainings])

@@ -1,16 +1,18 @@
-"""Replicas of one model: the same architecture trained on several rounds' data. The strategy here is one by one."""
+"""Replicas of one model: each is trained on one round and fold. The strategy here trains them one by one."""
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from twinbench.spec.objectives import Objective
+from twinbench.spec.objectives import Objective, Stage
 from twinbench.spec.training import Training
+from twinbench.tasks.tables import SPLITS
 from twinbench.tasks.tensors import Split
 from twinbench.training.objectives import count_correct, loss_parts, weighted
 from twinbench.training.optimizers import FusedOptimizer, make_optimizer
@@ -23,10 +25,20 @@ EVALUATION_BATCH = 125
 
 @dataclass(frozen=True)
 class ReplicaSeeds:
-    """The seeds of one replica: for the weights, and for each epoch's shuffling and dropout."""
+    """The seeds of one replica: for weights, for each epoch's shuffling and dropout, for evaluations with dropout."""
 
     weights: int
     epoch: Callable[[int], int]
+    evaluation: Callable[[int, str], int]  # of an epoch and a split
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What one replica trains on in one leg."""
+
+    data: dict[str, Split]  # splits by name, those that the training needs
+    seeds: ReplicaSeeds
+    curves: tuple[str, ...] = ()  # the splits to evaluate after every epoch, beside what stopping needs
 
 
 class Replicas(ABC):
@@ -36,37 +48,74 @@ class Replicas(ABC):
 
     Args:
         build: makes a randomly initialised model.
-        data: for each replica, its splits by name; each split has the same number of pairs in every replica.
-        seeds: those of each replica.
+        legs: in each leg, what each replica trains on, or None if it has no part in it. There is one leg, but for a
+            chain of folds: there each fold is a leg, and a replica goes on with its model and optimiser. Each split has
+            the same number of pairs in every replica.
         training, objective, decision: as in the study's file.
     """
 
     def __init__(
         self,
         build: Callable[[], nn.Module],
-        data: list[dict[str, Split]],
-        seeds: list[ReplicaSeeds],
+        legs: list[list[Assignment | None]],
         training: Training,
         objective: Objective,
         decision: str,
     ):
-        self.data, self.seeds, self.training, self.decision = data, seeds, training, decision
-        self.objective = objective
-        self.best: list[dict[str, Tensor] | None] = [None] * len(data)
+        self.legs, self.training, self.objective, self.decision = legs, training, objective, decision
+        self.assignments = legs[0]
+        self.best: list[dict[str, Tensor] | None] = [None] * len(legs[0])
+        self.finished: list[dict[str, Tensor]] = []  # the weights (R, …) at the end of each leg
         models = []
-        for splits, seed in zip(data, seeds, strict=True):
-            torch.manual_seed(seed.weights)
-            models.append(build().to(splits["train"].inputs.device))
+        for of_replica in zip(*legs, strict=True):
+            first = next(filter(None, of_replica))
+            torch.manual_seed(first.seeds.weights)
+            models.append(build().to(first.data["train"].inputs.device))
         self.take(models)
 
-    def loss_weights(self, epoch: int) -> dict[str, float]:
-        """Return the weights of the loss parts in epoch ``epoch``."""
-        return self.objective.stage(epoch, self.training.epochs).weights
+    def begin(self, leg: int) -> None:
+        """Start leg ``leg``, counted from 0."""
+        self.assignments = self.legs[leg]
+
+    def end(self) -> None:
+        """End a leg: keep the best weights where there are some, else the present ones."""
+        states = [best or self.weights(r) for r, best in enumerate(self.best)]
+        # Move to the CPU before stacking: weights from a checkpoint are there already.
+        stacked = {name: torch.stack([state[name].cpu() for state in states]) for name in states[0]}
+        self.finished.append({name: tensor.contiguous() for name, tensor in stacked.items()})
+
+    def evaluated(self) -> dict[str, np.ndarray]:
+        """Return the splits that are evaluated after an epoch, and for which replicas (mask (R,))."""
+        masks = {}
+        for split in dict.fromkeys([*self.training.passes, *SPLITS]):
+            every = split in self.training.passes or (split == "validation" and self.training.early_stopping)
+            mask = np.array([a is not None and (bool(every) or split in a.curves) for a in self.assignments])
+            if mask.any():
+                masks[split] = mask
+        return masks
+
+    def evaluates_in_training_mode(self, split: str) -> bool:
+        """Whether a split is evaluated with the model in training mode."""
+        return split in self.training.tested_in_training_mode or split in self.training.passes
+
+    def stage(self, epoch: int) -> Stage:
+        """Return the weights of the loss parts, and what is trained, in epoch ``epoch``."""
+        return self.objective.stage(epoch, self.training.epochs)
 
     def set_up_epoch(self, epoch: int, model: nn.Module, optimizer: FusedOptimizer) -> None:
-        """Set the parts that a model trains and its optimiser's learning rate for epoch ``epoch``."""
-        set_trained_parts(model, self.objective.stage(epoch, self.training.epochs).parts)
+        """Set a model's modes and trained parts and its optimiser's learning rate for epoch ``epoch``."""
+        stage, late = self.stage(epoch), self.training.evaluation_mode_from
+        # A model that is tested in training mode never leaves it, not even in frozen parts.
+        set_trained_parts(model, stage.parts, frozen_train="train" in self.training.tested_in_training_mode)
+        if late and epoch >= late:
+            model.eval()
+        if stage.new_optimizer:
+            optimizer.reset()
         optimizer.lr = self.training.optimizer.lr * self.training.optimizer.decay ** (epoch - 1)
+
+    def order(self, pairs: int, generator: torch.Generator | None = None) -> Tensor:
+        """Return the order (pairs,) of the training pairs in an epoch; drawn on the CPU, the same on every device."""
+        return torch.randperm(pairs, generator=generator) if self.training.shuffle else torch.arange(pairs)
 
     @abstractmethod
     def take(self, models: list[nn.Module]) -> None:
@@ -80,8 +129,15 @@ class Replicas(ABC):
         """
 
     @abstractmethod
-    def evaluate(self, split: str, epoch: int, active: np.ndarray) -> list[dict[str, float]]:
-        """Return a dictionary for each replica with the split's losses and accuracies; an empty one where inactive."""
+    def evaluate(self, split: str, epoch: int, which: np.ndarray) -> list[dict[str, float]]:
+        """Return a dictionary for each replica with the split's losses and accuracies; an empty one outside ``which``.
+
+        ``which`` is a mask (R,) of active replicas.
+        """
+
+    @abstractmethod
+    def finite(self, active: np.ndarray) -> np.ndarray:
+        """Return which of the active replicas (mask (R,)) have finite weights."""
 
     @abstractmethod
     def weights(self, replica: int) -> dict[str, Tensor]:
@@ -92,15 +148,21 @@ class Replicas(ABC):
         """Return all tensors that training changes, except the best weights, by group and name; none is copied."""
 
     def checkpoint(self) -> dict[str, Tensor]:
-        """Return everything that training changes, by name: weights, best weights and the optimisers' state."""
+        """Return everything that training changes, by name: weights, best weights, optimisers' state, ended legs."""
         groups = self.groups() | {f"best/{r}": best for r, best in enumerate(self.best) if best}
+        groups |= {f"finished/{leg}": weights for leg, weights in enumerate(self.finished)}
         return {f"{group}/{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
 
     def resume(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `checkpoint` returned."""
-        for r in range(len(self.data)):
-            keys = [key for key in tensors if key.startswith(f"best/{r}/")]
-            self.best[r] = {key.rpartition("/")[2]: tensors[key] for key in keys} or None
+
+        def group(name: str) -> dict[str, Tensor]:
+            keys = [key for key in tensors if key.startswith(f"{name}/")]
+            return {key.removeprefix(f"{name}/"): tensors[key] for key in keys}
+
+        self.best = [group(f"best/{r}") or None for r in range(len(self.assignments))]
+        legs = {key.split("/")[1] for key in tensors if key.startswith("finished/")}
+        self.finished = [group(f"finished/{leg}") for leg in range(len(legs))]
         for key, tensor in self.checkpoint().items():
             tensor.copy_(tensors[key])
 
@@ -109,11 +171,13 @@ class Replicas(ABC):
         for r in np.flatnonzero(improved):
             self.best[r] = {name: tensor.clone() for name, tensor in self.weights(r).items()}
 
-    def state(self) -> dict[str, Tensor]:
-        """Return the best weights where some were kept, else the present ones, stacked to (R, …) on the CPU."""
-        states = [best or self.weights(r) for r, best in enumerate(self.best)]
-        # Move to the CPU before stacking: weights from a checkpoint are there already.
-        return {name: torch.stack([state[name].cpu() for state in states]).contiguous() for name in states[0]}
+    def drop_best(self, dropped: np.ndarray) -> None:
+        """Forget the best weights of the replicas in the mask (R,)."""
+        self.best = [None if drop else best for best, drop in zip(self.best, dropped, strict=True)]
+
+    def state(self) -> list[dict[str, Tensor]]:
+        """Return the weights at the end of each leg, stacked to (R, …), on the CPU."""
+        return self.finished
 
 
 class LoopReplicas(Replicas):
@@ -125,33 +189,56 @@ class LoopReplicas(Replicas):
         self.models = [tune(model) for model in models]
         self.optimizers = [make_optimizer(model.parameters(), self.training.optimizer) for model in models]
 
+    def begin(self, leg: int) -> None:
+        super().begin(leg)
+        for r, assignment in enumerate(self.assignments):
+            if leg and assignment and any(of_leg[r] for of_leg in self.legs[:leg]):
+                if self.best[r]:
+                    self.models[r].load_state_dict(self.best[r])
+                torch.manual_seed(assignment.seeds.weights)
+                reset(self.models[r], self.optimizers[r], self.training.chain.reset)
+        self.best = [None] * len(self.assignments)
+
     def train_epoch(self, epoch: int, active: np.ndarray) -> np.ndarray:
         seconds = np.zeros(len(self.models))
-        weights = self.loss_weights(epoch)
+        stage = self.stage(epoch)
         for r in np.flatnonzero(active):
             start = time.perf_counter()
-            torch.manual_seed(self.seeds[r].epoch(epoch))
+            torch.manual_seed(self.assignments[r].seeds.epoch(epoch))
             self.set_up_epoch(epoch, self.models[r], self.optimizers[r])
-            split = self.data[r]["train"]
-            # Shuffle on the CPU, so that the order is the same on every device; gather once, not in every step.
-            self.step_through(r, split.take(torch.randperm(len(split.target)).to(split.target.device)), weights)
+            split = self.assignments[r].data["train"]
+            # Gather the pairs in their order once, not in every step.
+            self.step_through(r, split.take(self.order(len(split.target)).to(split.target.device)), stage)
             if split.inputs.is_cuda:
                 torch.cuda.synchronize()
             seconds[r] = time.perf_counter() - start
         return seconds
 
-    def step_through(self, r: int, shuffled: Split, weights: dict[str, float]) -> None:
-        """Train replica ``r`` on its shuffled examples, with these weights of the loss parts."""
-        for pairs, target, digits in shuffled.batches(self.training.batch_size):
-            weighted(loss_parts(self.models[r](pairs), target, digits), weights).sum().backward()
+    def step_through(self, r: int, ordered: Split, stage: Stage) -> None:
+        """Train replica ``r`` on its examples in their order."""
+        for pairs, target, digits in ordered.batches(self.training.batch_size):
+            parts = loss_parts(self.models[r](pairs), target, digits, images=stage.digit_images)
+            weighted(parts, stage.weights).sum().backward()
             self.optimizers[r].step()
 
-    def evaluate(self, split: str, epoch: int, active: np.ndarray) -> list[dict[str, float]]:
+    def evaluate(self, split: str, epoch: int, which: np.ndarray) -> list[dict[str, float]]:
         scores: list[dict[str, float]] = [{} for _ in self.models]
-        for r in np.flatnonzero(active):
-            batches = self.data[r][split].batches(EVALUATION_BATCH)
-            (scores[r],) = evaluate_model(self.models[r], batches, self.loss_weights(epoch), self.decision)
+        training = self.evaluates_in_training_mode(split)
+        for r in np.flatnonzero(which):
+            model, assignment = self.models[r], self.assignments[r]
+            pairs, size = assignment.data[split], EVALUATION_BATCH
+            if split in self.training.passes:
+                size = len(pairs.target)
+            elif training:  # in a copy: only passes may change the model, by batch norm's statistics
+                model = deepcopy(model)
+            if training:
+                torch.manual_seed(assignment.seeds.evaluation(epoch, split))
+            model, batches = model.train(training), pairs.batches(size)
+            (scores[r],) = evaluate_model(model, batches, self.stage(epoch), self.decision)
         return scores
+
+    def finite(self, active: np.ndarray) -> np.ndarray:
+        return np.array([on and all_finite(model.state_dict()) for on, model in zip(active, self.models, strict=True)])
 
     def weights(self, replica: int) -> dict[str, Tensor]:
         return self.models[replica].state_dict()
@@ -161,41 +248,55 @@ class LoopReplicas(Replicas):
         return models | {f"optimizer/{r}": optimizer.state() for r, optimizer in enumerate(self.optimizers)}
 
 
-def set_trained_parts(model: nn.Module, parts: tuple[str, ...] | None) -> None:
+def set_trained_parts(model: nn.Module, parts: tuple[str, ...] | None, frozen_train: bool = False) -> None:
     """Put the named children of a model, or all of it, into training mode, and freeze the others.
 
-    A frozen part gets no gradient. It is in evaluation mode, so that batch norm's statistics stay as they are, too.
+    A frozen part gets no gradient. It is in evaluation mode, so batch norm's statistics stay as they are; with
+    ``frozen_train`` it is in training mode.
     """
     model.train()
     for name, child in model.named_children():
         trained = parts is None or name in parts
-        child.requires_grad_(trained).train(trained)
+        child.requires_grad_(trained).train(trained or frozen_train)
+
+
+def all_finite(tensors: dict[str, Tensor]) -> bool:
+    """Return whether no tensor holds an infinite value or NaN."""
+    return all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+
+
+def reset(model: nn.Module, optimizer: FusedOptimizer, kinds: list[str]) -> None:
+    """Draw the weights of a model's layers of these kinds anew; ``optimizer`` among them resets its moments."""
+    for layer in model.modules():
+        if any(cls.__name__ in kinds for cls in type(layer).__mro__):  # `tune` may have made it a subclass
+            layer.reset_parameters()
+    if "optimizer" in kinds:
+        optimizer.reset()
 
 
 @torch.inference_mode()
 def evaluate_model(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor, Tensor]], weights: dict[str, float], decision: str,
-    replicas: int = 1,
-) -> list[dict[str, float]]:  # fmt: skip
+    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor, Tensor]], stage: Stage, decision: str, replicas: int = 1
+) -> list[dict[str, float]]:
     """Return each replica's loss parts, their weighted sum and weights, accuracy and digit accuracy.
 
     Args:
-        model: one model, or R as one (`stacked.stack`).
+        model: one model, or R as one (`stacked.stack`), in the mode to evaluate it in.
         batches: pairs, targets and digits; with R replicas, a batch holds equally many pairs of each, in turn.
-        weights, decision: of the objective.
+        stage: that of the epoch.
+        decision: that of the model.
         replicas: R.
     """
-    model.eval()
     totals: dict[str, Tensor] = {}
     pairs_of_each = 0
     for pairs, target, digits in batches:
         heads, count = model(pairs), len(target) // replicas
-        parts = loss_parts(heads, target, digits, replicas)
-        means = {"loss": weighted(parts, weights)} | {f"{head}_loss": part for head, part in parts.items()}
+        parts = loss_parts(heads, target, digits, replicas, stage.digit_images)
+        means = {"loss": weighted(parts, stage.weights)} | {f"{head}_loss": part for head, part in parts.items()}
         sums = {name: mean * count for name, mean in means.items()}
         for name, total in (sums | count_correct(heads, target, digits, decision, replicas)).items():
             totals[name] = totals.get(name, 0) + total
         pairs_of_each += count
     rows = torch.stack(list(totals.values()), dim=1).div(pairs_of_each).tolist()  # one synchronisation
-    fixed = {f"{head}_weight": weight for head, weight in weights.items()}
+    fixed = {f"{head}_weight": weight for head, weight in stage.weights.items()}
     return [dict(zip(totals, values, strict=True)) | fixed for values in rows]

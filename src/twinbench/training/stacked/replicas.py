@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from twinbench.spec.objectives import Stage
 from twinbench.tasks.tensors import Split, join
 from twinbench.training.objectives import loss_parts, weighted
 from twinbench.training.optimizers import make_optimizer
@@ -33,17 +34,19 @@ class StackedReplicas(Replicas):
         self.members = np.arange(len(models))  # which replicas are in the stack, in its order
         self.ended: dict[int, dict[str, Tensor]] = {}  # the weights of the others
         self.in_turn: dict[str, Split] = {}  # splits as the stack evaluates them; they change when a replica leaves
-        self.splits = {name: join([splits[name] for splits in self.data]) for name in self.data[0]}
+        # A split may serve the curves of some replicas alone: the others, evaluated beside them, see any pairs.
+        some = {name: split for assignment in self.assignments for name, split in assignment.data.items()}
+        self.splits = {name: join([a.data.get(name, split) for a in self.assignments]) for name, split in some.items()}
 
     def train_epoch(self, epoch: int, active: np.ndarray) -> np.ndarray:
         self._keep(np.flatnonzero(active))
         start = time.perf_counter()
         device = self.splits["train"].inputs.device
         self.set_up_epoch(epoch, self.model, self.optimizer)
-        seeds = [self.seeds[r].epoch(epoch) for r in self.members]
+        seeds = [self.assignments[r].seeds.epoch(epoch) for r in self.members]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        pairs, size = len(self.data[0]["train"].target), self.training.batch_size
-        order = torch.stack([torch.randperm(pairs, generator=generator) for generator in generators])
+        pairs, size = len(self.assignments[0].data["train"].target), self.training.batch_size
+        order = torch.stack([self.order(pairs, generator) for generator in generators])
         if device.type != "cpu":
             generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         for layer in self.model.modules():
@@ -51,27 +54,35 @@ class StackedReplicas(Replicas):
                 layer.generators = generators
         torch.manual_seed(seeds[0])  # in case a forward draws by itself
         batches = self._take("train", order, size).batches(size * len(self.members))
-        self._step_through(batches, self.loss_weights(epoch))
+        self._step_through(batches, self.stage(epoch))
         if device.type == "cuda":
             torch.cuda.synchronize()
         return np.where(active, (time.perf_counter() - start) / len(self.members), 0)
 
-    def _step_through(self, batches: Iterable[tuple[Tensor, Tensor, Tensor]], weights: dict[str, float]) -> None:
+    def _step_through(self, batches: Iterable[tuple[Tensor, Tensor, Tensor]], stage: Stage) -> None:
         """Take a step per batch; nothing here waits for a GPU, or reads a value from it."""
         for pairs, target, digits in batches:
-            losses = weighted(loss_parts(self.model(pairs), target, digits, len(self.members)), weights)
+            parts = loss_parts(self.model(pairs), target, digits, len(self.members), stage.digit_images)
+            losses = weighted(parts, stage.weights)
             losses.backward(torch.ones_like(losses))  # no replica's weights are in another's loss
             self.optimizer.step()
 
-    def evaluate(self, split: str, epoch: int, active: np.ndarray) -> list[dict[str, float]]:
+    def evaluate(self, split: str, epoch: int, which: np.ndarray) -> list[dict[str, float]]:
         count = len(self.members)
         if split not in self.in_turn:
-            order = torch.arange(len(self.data[0][split].target)).expand(count, -1)
+            order = torch.arange(len(self.splits[split].target) // len(self.assignments)).expand(count, -1)
             self.in_turn[split] = self._take(split, order, EVALUATION_BATCH)
         batches = self.in_turn[split].batches(EVALUATION_BATCH * count)
-        found = evaluate_model(self.model, batches, self.loss_weights(epoch), self.decision, count)
+        found = evaluate_model(self.model.eval(), batches, self.stage(epoch), self.decision, count)
         scores = dict(zip(self.members, found, strict=True))
-        return [scores[r] if active[r] else {} for r in range(len(self.data))]
+        return [scores[r] if wanted else {} for r, wanted in enumerate(which)]
+
+    def finite(self, active: np.ndarray) -> np.ndarray:
+        tensors = [tensor.unflatten(0, (len(self.members), -1)) for tensor in self.model.state_dict().values()]
+        of_members = torch.stack([tensor.isfinite().flatten(1).all(1) for tensor in tensors]).all(0)
+        finite = np.zeros(len(active), dtype=bool)
+        finite[self.members] = of_members.numpy(force=True)
+        return finite
 
     def _take(self, split: str, order: Tensor, size: int) -> Split:
         """Return the members' pairs in their orders (members, N): ``size`` of each, one member's after the other's."""

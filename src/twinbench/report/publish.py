@@ -1,0 +1,44 @@
+"""Publish a finished report: `make publish` copies it to docs/report and puts its counts into the README."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from twinbench.evaluation.reproduction import count
+from twinbench.report.reproduction import finding
+from twinbench.report.tables import markdown_table
+
+START, END = "<!-- reproduced -->\n", "<!-- end of reproduced -->"
+HEADER = ["Study", "Published test results", "as described", "as run", "neither", "no verdict"]
+
+
+def publish(results: Path, docs: Path, readme: Path) -> None:
+    """Copy report, figures and tables of a scale to ``docs`` and write the table of counts in ``readme``."""
+    if docs.exists():
+        shutil.rmtree(docs)
+    docs.mkdir(parents=True)
+    shutil.copytree(results / "figures", docs / "figures")
+    for path in [results / "report.md", *results.glob("*.parquet")]:
+        shutil.copy(path, docs)
+    text = readme.read_text(encoding="utf-8")
+    before, rest = text.split(START)
+    counts = counts_text(pd.read_parquet(results / "reproduction.parquet"))
+    readme.write_text(before + START + counts + END + rest.split(END)[1], encoding="utf-8")
+
+
+def counts_text(table: pd.DataFrame) -> str:
+    """Return how many published test results are reproduced, a row per study, and a sentence on all values."""
+    parts = {f"`{name}`": rows for name, rows in table.groupby("study", sort=False)} | {"all": table}
+    rows = []
+    for name, of_study in parts.items():
+        of_main = count(of_study, main=True)
+        numbers = (of_main.total, of_main.described, of_main.run, of_main.neither, of_main.unjudged)
+        rows.append([name, *map(str, numbers)])
+    everything = finding(count(table), "published value", "all splits and losses, without seconds")
+    return f"{markdown_table(HEADER, rows)}\n\n{everything[0].upper()}{everything[1:]}.\n"
+
+
+if __name__ == "__main__":
+    publish(Path(sys.argv[1]), Path("docs/report"), Path("README.md"))
