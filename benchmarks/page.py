@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from twinbench.provenance import processor
+from twinbench.report.publish import fill
 
 RESULTS = Path("results/benchmarks")
 PAGES = {name: Path("docs/performance.md") for name in ("speed", "startup", "shares", "gpu")}
@@ -55,18 +56,6 @@ def write(name: str, rows: pd.DataFrame, text: str) -> None:
     (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
     rows.to_parquet(RESULTS / f"{name}.parquet", index=False)
     print(text)
-
-
-def fill(page: str, name: str, text: str) -> str:
-    """Return the page with the text between its marks.
-
-    Raises:
-        ValueError: the page has no place for it.
-    """
-    place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-    if not place.search(page):
-        raise ValueError(f"the page has no place for {name}")
-    return place.sub(lambda marks: f"{marks[1]}\n{text}\n\n{marks[2]}", page)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a job takes before it does anything: wall seconds of Python and imports, disk cache warm."""
+"""Start-up of a job: wall seconds of Python and of its imports, with a warm disk cache."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What the benchmarks train: the models of all studies at paper scale, one round on the study's first fold.
+"""The trainings that are timed: the models of all studies at paper scale, one round on the study's first fold.
 
 Sweeps are left out, and so are models as run and those that try to explain published values.
 """
@@ -33,7 +33,7 @@ Data = list[dict[str, Split]]  # of each round, splits by name
 
 @dataclass(frozen=True)
 class Task:
-    """What to train."""
+    """One model to train, as its study says."""
 
     cell: Cell  # what the study says of the model
     examples: dict[str, Any]  # what it says of its pairs or points (`spec.study.Study.draw`)

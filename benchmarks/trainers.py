@@ -1,4 +1,4 @@
-"""What takes turns when training is timed: ours and the plain loops, an epoch with its evaluations at a time."""
+"""Our trainings and the plain loops, which take turns when they are timed; a turn is one epoch with its evaluations."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ STEPS = 10  # whose convolutions alone are timed in a turn
 
 
 class Ours:
-    """Replicas with the methods of `PlainLoop`; together they do what an epoch of `loop.fit` does."""
+    """Replicas with the methods of `PlainLoop`; together they do one epoch of `loop.fit`."""
 
     def __init__(self, strategy: type[Replicas], task: Task, data: Data):
         self.replicas = task.replicas(strategy, data, seeds)
@@ -88,7 +88,7 @@ def job(strategy: type[Replicas], task: Task, without: str = "") -> Callable[[Da
 
 
 def training(way: Callable[[Task], Callable[[Data], PlainLoop | Ours]], task: Task) -> Run:
-    """Return a run of an epoch and its evaluations; what it took stands for a round's whole training.
+    """Return a run of one epoch with its evaluations; its seconds stand for those of a round's whole training.
 
     What is trained may change in a training, so the turns are epochs spread over it. The run gives seconds per round,
     times the study's epochs: ``train``, ``evaluate``, and both as ``round``; ``convolutions``, those of the training

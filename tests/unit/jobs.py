@@ -18,7 +18,7 @@ from twinbench.training.record import Record
 
 @dataclass
 class Ran:
-    """What the jobs of a study wrote; records and weights by model."""
+    """The files that the jobs of a study wrote; records and weights by model."""
 
     examples: pd.DataFrame
     predictions: pd.DataFrame

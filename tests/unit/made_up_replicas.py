@@ -68,7 +68,7 @@ def fit_once(replicas, checkpoint=None):
 
 def weights_of(replicas):
     """The weights (R, …) of trained replicas of one leg."""
-    (weights,) = replicas.state()
+    (weights,) = replicas.finished
     return weights
 
 

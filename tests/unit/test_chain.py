@@ -42,7 +42,7 @@ def chain_of(reset, *, optimizer=ADAM, count=2, build=Small, data=folds_of, epoc
 
 
 def weights_after(replicas, leg, r):
-    return {name: tensor[r] for name, tensor in replicas.state()[leg].items()}
+    return {name: tensor[r] for name, tensor in replicas.finished[leg].items()}
 
 
 def start_fold(model, optimizer, leg, replica, reset, kind):
@@ -176,8 +176,8 @@ def test_a_killed_chain_goes_on_bit_by_bit(tmp_path, call, restore):
     resumed = make()
     outcomes = fit(resumed, Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
     for leg in range(FOLDS):
-        for name, tensor in expected.state()[leg].items():
-            assert torch.equal(resumed.state()[leg][name], tensor), (leg, name)
+        for name, tensor in expected.finished[leg].items():
+            assert torch.equal(resumed.finished[leg][name], tensor), (leg, name)
         assert without_time(outcomes[leg]) == without_time(uninterrupted[leg])
         for key in ("epochs", "best_epoch", "reason", "status"):
             assert list(getattr(outcomes[leg], key)) == list(getattr(uninterrupted[leg], key))

@@ -22,7 +22,7 @@ from twinbench.spec.training import Inputs
 from twinbench.tasks import disc, pairs
 from twinbench.tasks.pairs import TRUTH
 from twinbench.tasks.tensors import load_splits
-from twinbench.training.replicas import evaluate_model
+from twinbench.training.objectives import evaluate_model
 
 COUNTS = {"train": 60, "validation": 0, "test": 40}
 
@@ -162,8 +162,18 @@ def test_the_last_fold_is_reported_where_the_model_says_so():
     table = tidy(
         [("s", model, fold, round_, "validation", "accuracy", value) for (model, round_, fold), value in values.items()]
     )
-    shown = reported(mark_reported(table, {"m": "last", "n": "best"})).set_index(["model", "round"])["fold"]
+    shown = reported(mark_reported(table, {"m": "10", "n": "best"})).set_index(["model", "round"])["fold"]
     assert shown.to_dict() == {("m", 0): "10", ("m", 1): "10", ("n", 0): "0"}
+
+
+def test_no_other_fold_stands_for_a_last_one_that_diverged():
+    """A diverged training has no rows."""
+    folds = {0: ("0", "1"), 1: ("0",)}  # of each round, those that ended well
+    table = tidy(
+        [("s", "m", fold, round_, "validation", "accuracy", 0.5) for round_ in folds for fold in folds[round_]]
+    )
+    shown = reported(mark_reported(table, {"m": "1"}))
+    assert shown[["round", "fold"]].to_numpy().tolist() == [[0, "1"]]
 
 
 def test_fold_selection_does_not_look_at_the_test_split():

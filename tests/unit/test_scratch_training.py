@@ -17,8 +17,7 @@ from twinbench.spec.objectives import Stage
 from twinbench.spec.training import Inputs
 from twinbench.tasks import disc
 from twinbench.tasks.tensors import load_splits
-from twinbench.training.objectives import answers, loss_parts, signs
-from twinbench.training.replicas import evaluate_model
+from twinbench.training.objectives import answers, evaluate_model, loss_parts, signs
 from twinbench.training.scratch import ScratchReplicas
 
 ACTIVATION = pytest.mark.parametrize("activation", sorted(ACTIVATIONS))

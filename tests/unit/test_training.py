@@ -18,7 +18,8 @@ from twinbench.tasks import pairs
 from twinbench.tasks.tensors import Split, load_splits
 from twinbench.training.cell import _seeds
 from twinbench.training.loop import EarlyStopping
-from twinbench.training.replicas import LoopReplicas, evaluate_model
+from twinbench.training.objectives import evaluate_model
+from twinbench.training.replicas import LoopReplicas
 from twinbench.training.stacked.replicas import StackedReplicas
 
 TRAINING = {"epochs": 3, "batch_size": 32, "optimizer": {"name": "adam", "lr": 0.01}}

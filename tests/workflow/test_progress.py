@@ -1,4 +1,4 @@
-"""What a person sees of `make report`: the logger plugin, on a workflow of shell commands that takes seconds."""
+"""The lines of `make report` on the terminal: the logger plugin, on a workflow of shell commands that takes seconds."""
 
 import logging
 import os

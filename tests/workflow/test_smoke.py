@@ -64,7 +64,7 @@ def test_metrics_follow_from_the_stored_predictions(results):
 def test_every_replica_predicts_with_its_own_weights(results):
     """The accuracy of the stored predictions is what training saw, replica by replica, at the epoch that it kept.
 
-    Only the test pairs of models as run differ: after an epoch, they pass in training mode, and are not predicted so.
+    Only the test pairs of models as run differ: after each epoch they pass in training mode, but are predicted in evaluation mode.
     """
     history, cells = (pd.read_parquet(results / f"{name}.parquet") for name in ("history", "cells"))
     axes = ["study", "model", "fold", "round"]

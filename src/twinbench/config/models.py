@@ -70,10 +70,10 @@ class ModelChanges(Strict):
 
 
 class AsRun(Strict):
-    """What the authors' code did differently from the report's text: keys that go over the model's own.
+    """A model as its authors' code ran: keys that go over those of the model as described, section by section.
 
     A study's section applies to every model that has a section too, which may be empty; the model's section goes over
-    the study's. ``objective`` replaces the model's; with another architecture, the model's options do not count.
+    the study's. With another architecture, the described model's options do not count.
     """
 
     differs: list[str] = Field(default_factory=list)  # a sentence for each difference

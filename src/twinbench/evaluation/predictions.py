@@ -18,9 +18,8 @@ from twinbench.spec.training import Tested
 from twinbench.tasks import task_of
 from twinbench.tasks.tables import assign_splits, take_first
 from twinbench.tasks.tensors import Split, load_splits
-from twinbench.training.objectives import answers, posterior
+from twinbench.training.objectives import EVALUATION_BATCH, answers, posterior
 from twinbench.training.record import Record
-from twinbench.training.replicas import EVALUATION_BATCH
 from twinbench.training.tuned import tune
 
 

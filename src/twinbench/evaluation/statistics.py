@@ -47,22 +47,22 @@ class Summary:
 def mark_reported(metrics: pd.DataFrame, folds: dict[str, str]) -> pd.DataFrame:
     """Add the column ``reported`` to a study's metrics: whether the fold is the one whose test results are reported.
 
-    One fold of every (model, round) is: the last one, or the one with the best validation accuracy. Ties go to the
-    lower validation loss, then to the lower fold. Test metrics play no part.
+    At most one fold of every (model, round) is: the one named, or the one with the best validation accuracy. Ties go to
+    the lower validation loss, then to the lower fold. A named fold whose training diverged has no rows, so no other
+    one stands for it. Test metrics play no part.
 
     Args:
         metrics: tidy rows of a study.
-        folds: ``best`` or ``last`` for each model.
+        folds: for each model ``best`` or the name of a fold.
     """
     keys = ["model", "round"]
     validation = metrics[metrics["split"] == "validation"]
     wide = validation.pivot(index=[*keys, "fold"], columns="metric", values="value")
     table = metrics[[*keys, "fold"]].drop_duplicates().join(wide.reindex(columns=["accuracy", "loss"]), [*keys, "fold"])
     table["number"] = pd.to_numeric(table["fold"], errors="coerce")  # NaN for ``all``, the only fold
-    takes_last = table["model"].map(folds) == "last"
-    best = table[~takes_last].sort_values(["accuracy", "loss", "number"], ascending=[False, True, True])
-    last = table[takes_last].sort_values("number", ascending=False)
-    chosen = pd.concat([best, last]).drop_duplicates(keys).set_index([*keys, "fold"]).index
+    rule = table["model"].map(folds)
+    best = table[rule == "best"].sort_values(["accuracy", "loss", "number"], ascending=[False, True, True])
+    chosen = pd.concat([best.drop_duplicates(keys), table[rule == table["fold"]]]).set_index([*keys, "fold"]).index
     return metrics.assign(reported=pd.MultiIndex.from_frame(metrics[[*keys, "fold"]]).isin(chosen))
 
 

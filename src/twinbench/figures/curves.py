@@ -17,7 +17,10 @@ COLUMNS = 4
 
 def draw(results: StudyResults, path: Path) -> None:
     """Draw the curves of every trained model of a study."""
-    models = [model for model in results.models if model in set(results.history["model"])]
+    # Stopping evaluates the validation pairs of every fold: draw the folds that have all curves.
+    whole = results.history.loc[results.history["split"] == "train", ["model", "fold", "round"]].drop_duplicates()
+    history = results.history.merge(whole)
+    models = [model for model in results.models if model in set(history["model"])]
     columns = min(COLUMNS, len(models))
     blocks = -(-len(models) // columns)
     figure = new_figure(2.6 * columns + 0.6, 4.2 * blocks)
@@ -28,7 +31,7 @@ def draw(results: StudyResults, path: Path) -> None:
     for number, model in enumerate(models):
         block, column = divmod(number, columns)
         accuracy, loss = grid[2 * block, column], grid[2 * block + 1, column]
-        for split, rows in results.history[results.history["model"] == model].groupby("split", sort=False):
+        for split, rows in history[history["model"] == model].groupby("split", sort=False):
             for panel, metric in ((accuracy, "accuracy"), (loss, "loss")):
                 panel.set_visible(True)
                 curve(panel, rows, metric, SPLIT_COLOURS[split], split)

@@ -82,7 +82,7 @@ def _study(measured: Measured, errors: pd.DataFrame | None) -> dict[str, Any]:
         "examples": "pairs" if study.task == "pairs" else "points",
         "fewer": {model.label: model.rounds for model in study.models.values()
                   if model.rounds and model.rounds < study.protocol.rounds},
-        "last_fold": " and ".join(model.label for model in study.models.values() if model.reported_fold == "last"),
+        "last_fold": _last_fold(study),
         "validation": tables.fold_rows(measured) if study.protocol.folds else [],
         "leaks": tables.leak_lines(measured),
         "best": _best(measured),
@@ -95,6 +95,15 @@ def _study(measured: Measured, errors: pd.DataFrame | None) -> dict[str, Any]:
         "notes": [f"{model.label}: {model.published.note}" for model in study.models.values() if model.published.note],
         "content": study.model_dump(include={"protocol", "models"}),
     }  # fmt: skip
+
+
+def _last_fold(study: Study) -> str:
+    """Return the models whose last fold is reported, in words; those as run in one, if all are."""
+    labels = {name: model.label for name, model in study.models.items() if model.reported_fold == "last"}
+    runs = [name for name, model in study.models.items() if model.as_run_of]
+    if runs and labels.keys() >= set(runs):
+        labels = {name: label for name, label in labels.items() if name not in runs} | {"runs": "all models as run"}
+    return "; ".join(labels.values())
 
 
 def _starts(study: Study, cells: pd.DataFrame) -> str:

@@ -1,5 +1,6 @@
 """Publish a finished report: `make publish` copies it to docs/report and puts its counts into the README."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ from twinbench.evaluation.reproduction import count
 from twinbench.report.reproduction import finding
 from twinbench.report.tables import markdown_table
 
-START, END = "<!-- reproduced -->\n", "<!-- end of reproduced -->"
 HEADER = ["Study", "Published test results", "as described", "as run", "neither", "no verdict"]
 
 
@@ -22,10 +22,20 @@ def publish(results: Path, docs: Path, readme: Path) -> None:
     shutil.copytree(results / "figures", docs / "figures")
     for path in [results / "report.md", *results.glob("*.parquet")]:
         shutil.copy(path, docs)
-    text = readme.read_text(encoding="utf-8")
-    before, rest = text.split(START)
     counts = counts_text(pd.read_parquet(results / "reproduction.parquet"))
-    readme.write_text(before + START + counts + END + rest.split(END)[1], encoding="utf-8")
+    readme.write_text(fill(readme.read_text(encoding="utf-8"), "reproduced", counts), encoding="utf-8")
+
+
+def fill(page: str, name: str, text: str) -> str:
+    """Return a page with the text between ``<!-- name -->`` and ``<!-- end of name -->``.
+
+    Raises:
+        ValueError: the page has no place for it.
+    """
+    place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    if not place.search(page):
+        raise ValueError(f"the page has no place for {name}")
+    return place.sub(lambda marks: f"{marks[1]}\n{text}\n\n{marks[2]}", page)
 
 
 def counts_text(table: pd.DataFrame) -> str:
@@ -37,7 +47,7 @@ def counts_text(table: pd.DataFrame) -> str:
         numbers = (of_main.total, of_main.described, of_main.run, of_main.neither, of_main.unjudged)
         rows.append([name, *map(str, numbers)])
     everything = finding(count(table), "published value", "all splits and losses, without seconds")
-    return f"{markdown_table(HEADER, rows)}\n\n{everything[0].upper()}{everything[1:]}.\n"
+    return f"{markdown_table(HEADER, rows)}\n\n{everything[0].upper()}{everything[1:]}."
 
 
 if __name__ == "__main__":

@@ -134,11 +134,11 @@ class Study(Described):
         entry, declared = self.models[model], self.architecture(model)
         count = declared.parameters
         for name, value in entry.options.items():
-            if isinstance(value, int):  # of true and false, the other one may mean two branches instead of one
-                default = declared.options[name][1]
-                count *= (
-                    1 + (value != default) if isinstance(value, bool) else max(1, value / default if default else 1)
-                )
+            default = declared.options[name][1]
+            if isinstance(value, bool):
+                count *= 1 + (value != default)  # of true and false, the other one may mean two branches, not one
+            elif isinstance(value, int) and default:
+                count *= max(1, value / default)
         return entry.published.parameters or round(count)
 
     def modules(self, model: str | None = None) -> list[str]:
@@ -200,7 +200,8 @@ class Study(Described):
         scoring = {}
         for name, model in self.models.items():
             last = model.objective.stage(model.training.epochs, model.training.epochs)
-            own = {"decision": model.decision, "reported_fold": model.reported_fold}
+            fold = self.folds[-1] if model.reported_fold == "last" else "best"
+            own = {"decision": model.decision, "reported_fold": fold}
             scoring[name] = own | {"weights": last.weights, "loss": self.architecture(name).loss}
         return scoring | {CONSTANT: constant}
 

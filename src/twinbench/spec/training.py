@@ -66,7 +66,7 @@ class Training(Strict):
 
 
 class Curves(Strict):
-    """What is evaluated after every epoch for the figures: of each round, one fold or all of them."""
+    """The splits that are evaluated after every epoch for the figures, in one fold of each round or in all."""
 
     splits: list[Split] = Field(default_factory=list)
     folds: Literal["one", "all"] = "one"

@@ -106,7 +106,7 @@ def train_cell(
         evaluate_seconds=sum(outcome.evaluate_seconds for outcome in outcomes),
         initial_weights=read_origin(inputs.pretrained) if inputs.pretrained else "random", environment=environment(),
     )  # fmt: skip
-    _write(outputs, record, legs, outcomes, replicas.state())
+    _write(outputs, record, legs, outcomes, replicas.finished)
     saved.remove()
 
 
@@ -213,7 +213,7 @@ def _check_batches(model: nn.Module, train: Split, batch_size: int) -> None:
         deepcopy(model).train()(torch.zeros_like(train.inputs[:1], device="cpu"))
     except ValueError as error:  # batch norm got a single value; over maps, or over both images, it gets more
         raise DataError(
-            f"training.batch_size {batch_size}: of {pairs:,} training pairs an epoch's last batch holds one, "
+            f"training.batch_size {batch_size}: of {pairs:,} training pairs the last batch of an epoch holds one, "
             "and this model's batch norm needs more"
         ) from error
 

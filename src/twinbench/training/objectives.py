@@ -1,15 +1,20 @@
-"""The losses and the answers of a model's heads. Shapes: B pairs, two images per pair, R replicas."""
+"""The losses and answers of a model's heads and their means over a split. Shapes: B pairs of images, R replicas."""
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import add
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
-from torch import Tensor
+from torch import Tensor, nn
 
 from twinbench.architectures.registry import Heads
 from twinbench.decisions import decide
+from twinbench.spec.objectives import Stage
 
+# Pairs of a replica evaluated at once: enough to fill the machine, few enough that a layer's output stays in the cache.
+# 250 take 1.09 times as long for twin-lenet, 1.07 for a residual model, 0.97 for ResNet-18 (docs/performance.md).
+EVALUATION_BATCH = 125
 SIDES = {"left": slice(0, 1), "right": slice(1, 2)}
 
 
@@ -85,3 +90,31 @@ def count_correct(heads: Heads, target: Tensor, digits: Tensor, decision: str, r
         named = torch.stack([columns["left_predicted"], columns["right_predicted"]], dim=-1)
         right["digit_accuracy"] = (named == digits).float().mean(-1)
     return {name: correct.unflatten(0, (replicas, -1)).sum(1) for name, correct in right.items()}
+
+
+@torch.inference_mode()
+def evaluate_model(
+    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor, Tensor]], stage: Stage, decision: str, replicas: int = 1
+) -> list[dict[str, float]]:
+    """Return each replica's loss parts, their weighted sum and weights, accuracy and digit accuracy.
+
+    Args:
+        model: one model, or R as one (`stacked.stack`), in the mode to evaluate it in.
+        batches: pairs, targets and digits; with R replicas, a batch holds equally many pairs of each, in turn.
+        stage: that of the epoch.
+        decision: that of the model.
+        replicas: R.
+    """
+    totals: dict[str, Tensor] = {}
+    pairs_of_each = 0
+    for pairs, target, digits in batches:
+        heads, count = model(pairs), len(target) // replicas
+        parts = loss_parts(heads, target, digits, replicas, stage.digit_images)
+        means = {"loss": weighted(parts, stage.weights)} | {f"{head}_loss": part for head, part in parts.items()}
+        sums = {name: mean * count for name, mean in means.items()}
+        for name, total in (sums | count_correct(heads, target, digits, decision, replicas)).items():
+            totals[name] = totals.get(name, 0) + total
+        pairs_of_each += count
+    rows = torch.stack(list(totals.values()), dim=1).div(pairs_of_each).tolist()  # one synchronisation
+    fixed = {f"{head}_weight": weight for head, weight in stage.weights.items()}
+    return [dict(zip(totals, values, strict=True)) | fixed for values in rows]

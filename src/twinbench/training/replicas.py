@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -14,13 +14,9 @@ from twinbench.spec.objectives import Objective, Stage
 from twinbench.spec.training import Training
 from twinbench.tasks.tables import SPLITS
 from twinbench.tasks.tensors import Split
-from twinbench.training.objectives import count_correct, loss_parts, weighted
+from twinbench.training.objectives import EVALUATION_BATCH, evaluate_model, loss_parts, weighted
 from twinbench.training.optimizers import FusedOptimizer, make_optimizer
 from twinbench.training.tuned import tune
-
-# Pairs of a replica evaluated at once: enough to fill the machine, few enough that a layer's output stays in the cache.
-# 250 take 1.09 times as long for twin-lenet, 1.07 for a residual model, 0.97 for ResNet-18 (docs/performance.md).
-EVALUATION_BATCH = 125
 
 
 @dataclass(frozen=True)
@@ -29,12 +25,12 @@ class ReplicaSeeds:
 
     weights: int
     epoch: Callable[[int], int]
-    evaluation: Callable[[int, str], int]  # of an epoch and a split
+    evaluation: Callable[[int, str], int]  # by epoch and split
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What one replica trains on in one leg."""
+    """The data and the seeds of one replica in one leg."""
 
     data: dict[str, Split]  # splits by name, those that the training needs
     seeds: ReplicaSeeds
@@ -65,7 +61,7 @@ class Replicas(ABC):
         self.legs, self.training, self.objective, self.decision = legs, training, objective, decision
         self.assignments = legs[0]
         self.best: list[dict[str, Tensor] | None] = [None] * len(legs[0])
-        self.finished: list[dict[str, Tensor]] = []  # the weights (R, …) at the end of each leg
+        self.finished: list[dict[str, Tensor]] = []  # the weights (R, …) at the end of each leg, on the CPU
         models = []
         for of_replica in zip(*legs, strict=True):
             first = next(filter(None, of_replica))
@@ -85,7 +81,7 @@ class Replicas(ABC):
         self.finished.append({name: tensor.contiguous() for name, tensor in stacked.items()})
 
     def evaluated(self) -> dict[str, np.ndarray]:
-        """Return the splits that are evaluated after an epoch, and for which replicas (mask (R,))."""
+        """Return the splits that are evaluated after every epoch, and for which replicas (mask (R,))."""
         masks = {}
         for split in dict.fromkeys([*self.training.passes, *SPLITS]):
             every = split in self.training.passes or (split == "validation" and self.training.early_stopping)
@@ -114,7 +110,7 @@ class Replicas(ABC):
         optimizer.lr = self.training.optimizer.lr * self.training.optimizer.decay ** (epoch - 1)
 
     def order(self, pairs: int, generator: torch.Generator | None = None) -> Tensor:
-        """Return the order (pairs,) of the training pairs in an epoch; drawn on the CPU, the same on every device."""
+        """Return the order (pairs,) of the training pairs in one epoch; all devices get the CPU's draw."""
         return torch.randperm(pairs, generator=generator) if self.training.shuffle else torch.arange(pairs)
 
     @abstractmethod
@@ -174,10 +170,6 @@ class Replicas(ABC):
     def drop_best(self, dropped: np.ndarray) -> None:
         """Forget the best weights of the replicas in the mask (R,)."""
         self.best = [None if drop else best for best, drop in zip(self.best, dropped, strict=True)]
-
-    def state(self) -> list[dict[str, Tensor]]:
-        """Return the weights at the end of each leg, stacked to (R, …), on the CPU."""
-        return self.finished
 
 
 class LoopReplicas(Replicas):
@@ -272,31 +264,3 @@ def reset(model: nn.Module, optimizer: FusedOptimizer, kinds: list[str]) -> None
             layer.reset_parameters()
     if "optimizer" in kinds:
         optimizer.reset()
-
-
-@torch.inference_mode()
-def evaluate_model(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor, Tensor]], stage: Stage, decision: str, replicas: int = 1
-) -> list[dict[str, float]]:
-    """Return each replica's loss parts, their weighted sum and weights, accuracy and digit accuracy.
-
-    Args:
-        model: one model, or R as one (`stacked.stack`), in the mode to evaluate it in.
-        batches: pairs, targets and digits; with R replicas, a batch holds equally many pairs of each, in turn.
-        stage: that of the epoch.
-        decision: that of the model.
-        replicas: R.
-    """
-    totals: dict[str, Tensor] = {}
-    pairs_of_each = 0
-    for pairs, target, digits in batches:
-        heads, count = model(pairs), len(target) // replicas
-        parts = loss_parts(heads, target, digits, replicas, stage.digit_images)
-        means = {"loss": weighted(parts, stage.weights)} | {f"{head}_loss": part for head, part in parts.items()}
-        sums = {name: mean * count for name, mean in means.items()}
-        for name, total in (sums | count_correct(heads, target, digits, decision, replicas)).items():
-            totals[name] = totals.get(name, 0) + total
-        pairs_of_each += count
-    rows = torch.stack(list(totals.values()), dim=1).div(pairs_of_each).tolist()  # one synchronisation
-    fixed = {f"{head}_weight": weight for head, weight in stage.weights.items()}
-    return [dict(zip(totals, values, strict=True)) | fixed for values in rows]

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from twinbench.spec.objectives import Stage
 from twinbench.tasks.tensors import Split, join
-from twinbench.training.objectives import loss_parts, weighted
+from twinbench.training.objectives import EVALUATION_BATCH, evaluate_model, loss_parts, weighted
 from twinbench.training.optimizers import make_optimizer
-from twinbench.training.replicas import EVALUATION_BATCH, Replicas, evaluate_model
+from twinbench.training.replicas import Replicas
 from twinbench.training.stacked.layers import StackedDropout
 from twinbench.training.stacked.stack import stack
 from twinbench.training.tuned import tune
