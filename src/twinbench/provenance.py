@@ -9,9 +9,16 @@ PACKAGES = ("numpy", "pandas", "pyarrow", "safetensors", "snakemake", "torch", "
 
 def environment() -> dict[str, str]:
     """Return versions of Python and of the packages that shape a result, and the machine's processor."""
-    installed = {package.metadata["Name"]: package.version for package in importlib.metadata.distributions()}
-    versions = {package: installed.get(package, "not installed") for package in PACKAGES}
+    versions = {package: version(package) for package in PACKAGES}
     return {"python": platform.python_version(), **versions, "system": platform.system(), "processor": processor()}
+
+
+def version(package: str) -> str:
+    """Return the version of an installed package, or that it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def processor() -> str:

@@ -172,9 +172,9 @@ def test_a_killed_chain_goes_on_bit_by_bit(tmp_path, call, restore):
 
     killed.train_epoch = until_the_kill
     with pytest.raises(KilledError):
-        fit(killed, Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
+        fit(killed, Checkpoint(tmp_path / "c.safetensors", lambda: "key", interval=0))
     resumed = make()
-    outcomes = fit(resumed, Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
+    outcomes = fit(resumed, Checkpoint(tmp_path / "c.safetensors", lambda: "key", interval=0))
     for leg in range(FOLDS):
         for name, tensor in expected.finished[leg].items():
             assert torch.equal(resumed.finished[leg][name], tensor), (leg, name)

@@ -61,9 +61,9 @@ def test_a_resumed_training_is_bit_identical(tmp_path, maker):
 
     killed = killed_at(make(), 6)
     with pytest.raises(KilledError):
-        fit(killed, Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
+        fit(killed, Checkpoint(tmp_path / "c.safetensors", lambda: "key", interval=0))
     resumed = make()
-    outcome = fit_once(resumed, Checkpoint(tmp_path / "c.safetensors", "key", interval=0))
+    outcome = fit_once(resumed, Checkpoint(tmp_path / "c.safetensors", lambda: "key", interval=0))
 
     for name, tensor in weights_of(expected).items():
         assert torch.equal(tensor, weights_of(resumed)[name]), name
@@ -75,12 +75,12 @@ def test_a_resumed_training_is_bit_identical(tmp_path, maker):
 
 def test_a_checkpoint_of_something_else_is_not_resumed(tmp_path):
     path, replicas = tmp_path / "c.safetensors", of_points()()
-    fit(replicas, Checkpoint(path, "key", interval=0))
-    assert Checkpoint(path, "key").load() is not None
-    assert Checkpoint(path, "other key").load() is None
+    fit(replicas, Checkpoint(path, lambda: "key", interval=0))
+    assert Checkpoint(path, lambda: "key").load() is not None
+    assert Checkpoint(path, lambda: "other key").load() is None
     path.write_bytes(path.read_bytes()[:-10])
-    assert Checkpoint(path, "key").load() is None
-    assert Checkpoint(tmp_path / "none", "key").load() is None
+    assert Checkpoint(path, lambda: "key").load() is None
+    assert Checkpoint(tmp_path / "none", lambda: "key").load() is None
 
 
 def test_the_key_follows_config_code_and_inputs(tmp_path):
@@ -97,7 +97,7 @@ def test_the_key_follows_config_code_and_inputs(tmp_path):
     assert len(keys) == 4
 
 
-def test_short_trainings_write_no_checkpoint(tmp_path):
+def test_short_trainings_write_no_checkpoint_and_do_not_read_their_inputs_for_its_key(tmp_path):
     replicas = of_points()()
-    fit(replicas, Checkpoint(tmp_path / "c.safetensors", "key"))
+    fit(replicas, Checkpoint(tmp_path / "c.safetensors", lambda: pytest.fail("the key was made")))
     assert list(tmp_path.iterdir()) == []

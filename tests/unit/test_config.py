@@ -462,6 +462,8 @@ def test_a_scale_may_change_one_model(tmp_path):
     assert (training.epochs, training.early_stopping.patience) == (7, 2)
     assert training.optimizer.name == "adam"
     assert study.models["convnet"].training.epochs == STUDY["scales"]["quick"]["training"]["epochs"]
+    fewer = load(study_with(tmp_path, "models.mlp.scales", {"smoke": {"rounds": 1}}), "smoke")
+    assert [fewer.blocks(name) for name in ("mlp", "convnet")] == [["0-0"], ["0-1"]]
 
 
 def test_the_published_schedule_and_phases_are_read(tmp_path):

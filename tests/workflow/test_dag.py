@@ -32,15 +32,15 @@ def test_jobs_of_a_first_run(fresh):
 
 
 def test_jobs_with_the_residual_nets_from_random_and_from_pretrained_weights(tmp_path):
-    project, run = Project(tmp_path, whole=True), {"studies": "[twin-lenet,siamese-resnets]", "sweeps": False}
+    project, run = Project(tmp_path, whole=True), {"studies": "[siamese-resnets]", "sweeps": False}
     planned = project.planned(**run)
-    # twin-lenet's models; two rounds of the four residual models, as described and as run, one a job; siamese-resnets' others
-    assert (planned["train"], planned["evaluate"]) == (6 + 4 * 2 * 2 + 17, 2)
+    # four residual models of one round, and siamese-resnets' others, as described and as run
+    assert (planned["train"], planned["evaluate"]) == (4 * 2 + 17, 1)
     assert project.planned(**run, pretrained="{resnet18: download}") == planned | {"pretrained": 1}
-    output = project.snakemake("--dry-run", "--until", "train", **run).stdout
-    # Three models have 11 million parameters. A job of theirs trains both folds of the first round, or the last fold of
-    # the second; the other models, images and draws are too small to matter.
-    assert [output.count(f"mem_mb={mb}") for mb in (2300, 1900, 1500)] == [3, 3, 6 + 5 * 2 + 17 + 1 + 2]
+    output = project.snakemake("--dry-run", "--until", "train", **run, scale="paper").stdout
+    # Three models have 11 million parameters. A job of theirs trains all eight folds of the first round, or the last
+    # fold of each of the four others.
+    assert [output.count(f"mem_mb={mb}") for mb in (4700, 1900)] == [3, 3 * 4]
 
 
 def test_jobs_at_paper_scale(fresh):

@@ -64,9 +64,10 @@ class Config(Strict):
 
 
 class ModelChanges(Strict):
-    """The changes that a scale makes in one model."""
+    """The changes that a scale makes in one model, as described and as run."""
 
-    training: PartialTraining
+    rounds: Count | None = None
+    training: PartialTraining = PartialTraining()
 
 
 class AsRun(Strict):

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, create_model
 
 from twinbench.architectures.catalog import architectures
-from twinbench.config.models import AsRun, Config, ScaleChanges, StudyFile, as_run_name
+from twinbench.config.models import AsRun, Config, ModelChanges, ScaleChanges, StudyFile, as_run_name
 from twinbench.config.reading import Reader, merge
 from twinbench.spec.fields import Count, Scale, Strict
 from twinbench.spec.model import Model, Protocol
@@ -46,10 +46,12 @@ def _model(
         raw = _as_run(reader, name, raw, shared, run)
         parts += [("as_run.training", shared.training), (f"{at}.training", run.training)]
     where = [key for key, part in parts if part.model_fields_set or key == "training"][-1]
-    own = entry.scales.get(scale)
+    own = entry.scales.get(scale, ModelChanges())
+    if own.rounds:
+        raw |= {"rounds": own.rounds}
     training = reader.lay(
         Training, *parts, (f"scales.{scale}.training", file.scales.get(scale, ScaleChanges()).training),
-        (f"models.{name}.scales.{scale}.training", own and own.training),
+        (f"models.{name}.scales.{scale}.training", own.training),
     )  # fmt: skip
     model = reader.validate(Model, raw | {"training": training}, at)
     _check_model(reader, model, file, protocol, at)

@@ -96,7 +96,8 @@ def train_cell(
     replicas = replicas_on(assignments)
     # One strategy's checkpoint is of no use to another: a job may be killed on a GPU and go on without one.
     files = [path for path in (inputs.images, *inputs.examples, inputs.pretrained) if path]
-    saved = Checkpoint(checkpoint, training_key(cell.model_dump(), f"{code}, {strategy.name}", *files))
+    key = partial(training_key, cell.model_dump(), f"{code}, {strategy.name}", *files)
+    saved = Checkpoint(checkpoint, key)
     outcomes = fit(replicas, saved)
     record = Record(
         cell.study, cell.model, _ended(legs, outcomes), count_parameters(example),

@@ -7,6 +7,8 @@ weights, best weights, the optimiser's moments, early stopping and the history s
 import hashlib
 import json
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +25,13 @@ class Checkpoint:
     Args:
         path: safetensors file; the progress is JSON in its header. No rule declares it, since Snakemake would
             delete it before the job starts again.
-        key: what the training depends on; a file with another key is not used.
+        key: returns what the training depends on; a file with another key is not used. It reads all inputs, so it is
+            called only if there is a file to compare or to write, which short jobs do without.
         interval: seconds between checkpoints; jobs shorter than that write none.
     """
 
-    def __init__(self, path: Path, key: str, interval: float = 60.0):
-        self.path, self.key, self.interval = path, key, interval
+    def __init__(self, path: Path, key: Callable[[], str], interval: float = 60.0):
+        self.path, self.key, self.interval = path, cache(key), interval
         self.last = time.monotonic()
 
     def due(self) -> bool:
@@ -41,7 +44,7 @@ class Checkpoint:
         with whole(self.path) as path:
             # Copies, since layers may share a tensor, which safetensors refuses.
             copies = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-            save_file(copies, path, {"key": self.key, "progress": json.dumps(progress, default=np.ndarray.tolist)})
+            save_file(copies, path, {"key": self.key(), "progress": json.dumps(progress, default=np.ndarray.tolist)})
         self.last = time.monotonic()
 
     def load(self) -> tuple[dict[str, Tensor], dict] | None:
@@ -49,7 +52,7 @@ class Checkpoint:
         try:
             with safe_open(self.path, "pt") as file:
                 metadata = file.metadata() or {}
-                if metadata.get("key") != self.key:
+                if metadata.get("key") != self.key():
                     return None
                 names = file.keys()
                 return {name: file.get_tensor(name) for name in names}, json.loads(metadata["progress"])
