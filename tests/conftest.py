@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 from safetensors.numpy import save_file
-from xdist.scheduler import LoadScopeScheduling
+
+from tests import forked
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,18 +31,9 @@ def put(tree: dict, path: str, value: object) -> dict:
     return changed
 
 
-class ByFinishedRun(LoadScopeScheduling):
-    """A file's tests run in one process, and so do those of all files that share the finished smoke run."""
-
-    SHARERS = ("test_dag.py", "test_deleted.py", "test_recovery.py", "test_smoke.py")
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "smoke" if file.endswith(self.SHARERS) else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    return ByFinishedRun(config, log)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long tests, which run the workflow, before the short ones, so that no process waits for them at the end."""
+    items.sort(key=lambda item: item.path.parent.name == "unit")
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +66,7 @@ def _one_thread():
     torch.set_flush_denormal(False)  # training switches it on for its process; hypothesis wants it off
 
 
-# Three studies stand for all: one has sweeps, one has folds, one is of another task. test_all_studies.py runs the others.
+# Three studies stand for all: one has sweeps, one has folds, one is of another task. test_all_studies.py runs the rest.
 DEFAULTS = {"scale": "smoke", "sweeps": True, "studies": "[twin-lenet,siamese-resnets,disc]"}
 RATE = {
     "title": "Learning rate", "base": "shared-auxiliary", "metric": "error", "split": "test",
@@ -123,11 +116,7 @@ class Project:
     def snakemake(self, *arguments: str, **config: object) -> subprocess.CompletedProcess:
         """Run Snakemake here with `DEFAULTS`, unless ``config`` says otherwise."""
         settings = [f"{key}={value}" for key, value in (DEFAULTS | config).items()]
-        environment = os.environ | {"PYTHONPATH": str(self.folder / "src")}
-        return subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments, "--config", *settings],
-            cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
+        return forked.snakemake(self.folder, *arguments, "--config", *settings)
 
     def report(self, *arguments: str, **config: object) -> subprocess.Popen:
         """Start what `make report` runs, with `DEFAULTS`, in a process group of its own."""
@@ -138,11 +127,16 @@ class Project:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
+    @classmethod
+    def of(cls, folder: Path) -> "Project":
+        """Return the project that a folder holds already."""
+        project = cls.__new__(cls)
+        project.folder = folder
+        return project
+
     def copy(self, folder: Path) -> "Project":
         """Return a copy of everything, results and Snakemake's notes included."""
-        copied = object.__new__(Project)
-        copied.folder = shutil.copytree(self.folder, folder / "project", symlinks=True)
-        return copied
+        return Project.of(shutil.copytree(self.folder, folder / "project", symlinks=True))
 
     def planned(self, *arguments: str, **config: object) -> dict[str, int]:
         """Return how many jobs of each rule a run would do now, `default` and the total left out."""
@@ -165,12 +159,19 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory) -> Project:
-    """The whole workflow, run once at smoke scale on real MNIST."""
-    project = Project(tmp_path_factory.mktemp("smoke"))
-    result = project.snakemake("--cores", "2")
-    assert result.returncode == 0, result.stderr[-3000:]
-    return project
+def smoke(tmp_path_factory, worker_id) -> Project:
+    """The whole workflow at smoke scale on real MNIST: run once, and copied for each process that runs tests."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    with FileLock(shared / "smoke.lock"):
+        if not (shared / "smoke").exists():
+            unfinished = shared / "unfinished"
+            unfinished.mkdir(exist_ok=True)
+            project = Project(unfinished)
+            result = project.snakemake("--cores", "2")
+            assert result.returncode == 0, result.stderr[-3000:]
+            unfinished.rename(shared / "smoke")
+    return Project.of(shared / "smoke").copy(tmp_path_factory.mktemp("smoke"))
 
 
 @pytest.fixture

@@ -77,8 +77,9 @@ def _path(module: str) -> Path:
 @cache
 def _code(path: Path) -> str:
     """Return the part of the file's code that counts, in one layout."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    log_calls = {f"log.{method}" for method in LOG_METHODS} if _has_log(tree) else set()
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    log_calls = {f"log.{method}" for method in LOG_METHODS} if "getLogger" in text and _has_log(tree) else set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
