@@ -21,6 +21,13 @@ TWIN, OTHERS = {"studies": "[twin-lenet]", "sweeps": False}, {"studies": "[siame
 METRICS = "results/smoke/studies/twin-lenet/metrics.parquet"  # what most tests here ask for: it needs every training
 
 
+def lose(project, models="*"):
+    """Delete the metrics and these models' records, so that the metrics need these models trained again."""
+    (project.folder / METRICS).unlink()
+    for path in (project.folder / "results/smoke/cells/twin-lenet").glob(f"{models}/*/record.json"):
+        path.unlink()
+
+
 @pytest.fixture
 def finished(smoke, tmp_path):
     """A copy of the finished smoke run that a test may damage."""
@@ -51,8 +58,7 @@ def snakemake_of(project):
 
 def test_a_killed_workflow_is_finished_by_the_same_command(finished, smoke):
     """kill -9 while jobs train: they are orphans then, the lock is stale, and outputs may be half-written."""
-    for path in (finished.folder / "results/smoke/cells/twin-lenet").rglob("record.json"):
-        path.unlink()
+    lose(finished)
     run = finished.report(METRICS, **TWIN)
     wait_for(lambda: processes_in(finished, ".snakemake/scripts"))
     for process in snakemake_of(finished):
@@ -72,7 +78,7 @@ def test_a_killed_workflow_is_finished_by_the_same_command(finished, smoke):
 
 
 def test_a_second_run_beside_a_living_one_is_refused(finished):
-    (finished.folder / "results/smoke/cells/twin-lenet/plain/rounds-0-1/record.json").unlink()
+    lose(finished, "plain")
     first = finished.report(METRICS, **TWIN)
     wait_for(lambda: list((finished.folder / ".snakemake/locks").glob("*")))
     second = finished.report(METRICS, **TWIN)
@@ -89,7 +95,7 @@ def test_a_second_run_beside_a_living_one_is_refused(finished):
 )
 def test_a_signal_ends_the_jobs_too(finished, ending, said):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and their children
-    (finished.folder / "results/smoke/cells/twin-lenet/plain/rounds-0-1/record.json").unlink()
+    lose(finished, "plain")
     run = finished.report(METRICS, **TWIN)
     wait_for(lambda: processes_in(finished, ".snakemake/scripts"))
     os.kill(run.pid, ending)
