@@ -116,8 +116,8 @@ def test_a_checkpoint_after_some_ended_is_resumed_bit_identically(tmp_path, name
     _, outcome = train(StackedReplicas, name, **changes)
     stopped, _ = train(StackedReplicas, name, **changes | {"epochs": int(outcome.epochs.min()) + 1})
     assert stopped.ended
-    Checkpoint(tmp_path / "c.safetensors", "key").save(stopped.checkpoint(), {})
-    tensors, _ = Checkpoint(tmp_path / "c.safetensors", "key").load()
+    Checkpoint(tmp_path / "c.safetensors", lambda: "key").save(stopped.checkpoint(), {})
+    tensors, _ = Checkpoint(tmp_path / "c.safetensors", lambda: "key").load()
     resumed, _ = train(StackedReplicas, name, **changes | {"epochs": 1})
     resumed.resume(tensors)
     for replicas in (stopped, resumed):
