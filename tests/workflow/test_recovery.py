@@ -18,20 +18,16 @@ from safetensors.torch import load_file, save_file
 from twinbench.training.record import Record
 
 TWIN, OTHERS = {"studies": "[twin-lenet]", "sweeps": False}, {"studies": "[siamese-resnets,disc]"}
-METRICS = "results/smoke/studies/twin-lenet/metrics.parquet"  # what most tests here ask for: it needs every training
-
-
-def lose(project, models="*"):
-    """Delete the metrics and these models' records, so that the metrics need these models trained again."""
-    (project.folder / METRICS).unlink()
-    for path in (project.folder / "results/smoke/cells/twin-lenet").glob(f"{models}/*/record.json"):
-        path.unlink()
 
 
 @pytest.fixture
 def finished(smoke, tmp_path):
     """A copy of the finished smoke run that a test may damage."""
     return smoke.copy(tmp_path)
+
+
+def metrics(project):
+    return pd.read_parquet(project.folder / "results/smoke/metrics.parquet")
 
 
 def wait_for(condition, seconds=60):
@@ -58,8 +54,9 @@ def snakemake_of(project):
 
 def test_a_killed_workflow_is_finished_by_the_same_command(finished, smoke):
     """kill -9 while jobs train: they are orphans then, the lock is stale, and outputs may be half-written."""
-    lose(finished)
-    run = finished.report(METRICS, **TWIN)
+    for path in (finished.folder / "results/smoke/cells/twin-lenet").rglob("record.json"):
+        path.unlink()
+    run = finished.report(**TWIN)
     wait_for(lambda: processes_in(finished, ".snakemake/scripts"))
     for process in snakemake_of(finished):
         if ".snakemake/scripts" not in " ".join(process.cmdline()):
@@ -68,20 +65,20 @@ def test_a_killed_workflow_is_finished_by_the_same_command(finished, smoke):
     assert list((finished.folder / ".snakemake/locks").glob("*")), "no lock was left: the test tests nothing"
     assert finished.snakemake("--cores", "1", **TWIN).returncode != 0, "Snakemake itself refuses a locked folder"
 
-    again = finished.report(METRICS, **TWIN)
+    again = finished.report(**TWIN)
     output = again.communicate(timeout=300)[0]
     assert again.returncode == 0, output[-3000:]
     assert "cleared the lock of a run that is gone" in output
     assert processes_in(finished, ".snakemake/scripts") == []
-    expected, found = (pd.read_parquet(project.folder / METRICS) for project in (smoke, finished))
-    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    expected = metrics(smoke).query("study == 'twin-lenet'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(metrics(finished), expected, check_exact=True)
 
 
 def test_a_second_run_beside_a_living_one_is_refused(finished):
-    lose(finished, "plain")
-    first = finished.report(METRICS, **TWIN)
+    (finished.folder / "results/smoke/cells/twin-lenet/plain/rounds-0-1/record.json").unlink()
+    first = finished.report(**TWIN)
     wait_for(lambda: list((finished.folder / ".snakemake/locks").glob("*")))
-    second = finished.report(METRICS, **TWIN)
+    second = finished.report(**TWIN)
     output = second.communicate(timeout=60)[0]
     assert second.returncode != 0
     assert re.fullmatch(
@@ -95,17 +92,17 @@ def test_a_second_run_beside_a_living_one_is_refused(finished):
 )
 def test_a_signal_ends_the_jobs_too(finished, ending, said):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and their children
-    lose(finished, "plain")
-    run = finished.report(METRICS, **TWIN)
+    (finished.folder / "results/smoke/cells/twin-lenet/plain/rounds-0-1/record.json").unlink()
+    run = finished.report(**TWIN)
     wait_for(lambda: processes_in(finished, ".snakemake/scripts"))
     os.kill(run.pid, ending)
     output = run.communicate(timeout=60)[0]
     assert output.count(said) == 1
     assert "Traceback" not in output
     wait_for(lambda: processes_in(finished, ".snakemake/scripts") == [])
-    again = finished.report(METRICS, **TWIN)
+    again = finished.report(**TWIN)
     assert len(re.findall(r"  (\d+) of \1 jobs done\n", again.communicate(timeout=300)[0])) == 1
-    assert finished.planned(METRICS, **TWIN) == {}
+    assert finished.planned(**TWIN) == {}
 
 
 CELL = "cells/twin-lenet/plain/rounds-0-1"
