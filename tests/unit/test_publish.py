@@ -1,4 +1,4 @@
-"""What `make publish` writes: the report's files, and the counts in the README."""
+"""Tests of `make publish`: it copies the files of the report, and puts its counts into the README."""
 
 import pandas as pd
 import pytest

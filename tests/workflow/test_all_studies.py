@@ -1,4 +1,4 @@
-"""Every model that the finished smoke run lacks, through the whole workflow; and what holds for the models of both runs."""
+"""The models that the finished smoke run lacks, through the whole workflow; and checks on the models of both runs."""
 
 import re
 
@@ -29,7 +29,7 @@ def run(request):
     return project, load_studies(load_config(config), project.folder / "config/studies")
 
 
-def test_every_model_is_in_one_of_the_runs():
+def test_every_study_is_in_one_of_the_runs():
     assert {path.stem for path in (ROOT / "config/studies").glob("*.yaml")} == {*RUNS["smoke"], "disc", *REST}
 
 
