@@ -20,7 +20,8 @@ def test_publishing_replaces_the_old_report_and_counts_the_values(tmp_path):
     results, docs, readme = tmp_path / "results", tmp_path / "docs/report", tmp_path / "README.md"
     (results / "figures/a").mkdir(parents=True)
     (results / "figures/a/curves.png").write_bytes(b"picture")
-    (results / "report.md").write_text("the report", encoding="utf-8")
+    (results / "figures/a/old.png").write_bytes(b"a picture that the report does not show")
+    (results / "report.md").write_text("![Curves](figures/a/curves.png)", encoding="utf-8")
     (results / "logs").mkdir()
     table = pd.concat([
         values("a", "as described", "as run", "neither"), values("b", "as described", "no verdict"),

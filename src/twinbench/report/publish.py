@@ -15,13 +15,14 @@ HEADER = ["Study", "Published test results", "as described", "as run", "neither"
 
 
 def publish(results: Path, docs: Path, readme: Path) -> None:
-    """Copy report, figures and tables of a scale to ``docs`` and write the table of counts in ``readme``."""
+    """Copy report, its figures and the tables of a scale to ``docs`` and write the table of counts in ``readme``."""
     if docs.exists():
         shutil.rmtree(docs)
-    docs.mkdir(parents=True)
-    shutil.copytree(results / "figures", docs / "figures")
-    for path in [results / "report.md", *results.glob("*.parquet")]:
-        shutil.copy(path, docs)
+    # The folder may also hold figures of an earlier run, which this report does not show.
+    shown = re.findall(r"\]\((figures/[^)]+)\)", (results / "report.md").read_text(encoding="utf-8"))
+    for name in ["report.md", *(path.name for path in results.glob("*.parquet")), *shown]:
+        (docs / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(results / name, docs / name)
     counts = counts_text(pd.read_parquet(results / "reproduction.parquet"))
     readme.write_text(fill(readme.read_text(encoding="utf-8"), "reproduced", counts), encoding="utf-8")
 
